@@ -1,0 +1,91 @@
+"""Controlled thread and process experiments, measured on this machine.
+
+Data flows one way; every arrow is a plain function whose input and output can be printed::
+
+    Experiment --plan--> Trial --run--> Run --frame--> DataFrame --draw--> Axes
+    experiments/x.py              |                        |
+                                  |  one child per trial   +------judge--> Verdict
+                                  v
+                        child: workload -> emit() -> Event lines on a pipe
+
+``import labkit`` loads the standard library only; pandas, matplotlib and ipywidgets come with the first name that needs
+them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from labkit.errors import LabError
+
+TYPE_CHECKING = False  # typing itself costs the child a third of its start-up time
+if TYPE_CHECKING:
+    from labkit.child.emit import emit
+    from labkit.experiments import experiment
+    from labkit.runs.machine import machine
+    from labkit.runs.recording import load, save
+    from labkit.runs.supervise import run, start
+    from labkit.show.bench import bench
+    from labkit.show.measure import measure
+    from labkit.show.passport import setup
+    from labkit.tables import frame, timeline
+
+__version__ = "0.1.0"
+__all__ = [
+    "LabError",
+    "bench",
+    "emit",
+    "experiment",
+    "frame",
+    "load",
+    "machine",
+    "measure",
+    "run",
+    "save",
+    "setup",
+    "start",
+    "timeline",
+]
+_ROOMS = {
+    "bench": "show.bench",
+    "emit": "child.emit",
+    "experiment": "experiments",
+    "frame": "tables",
+    "load": "runs.recording",
+    "machine": "runs.machine",
+    "measure": "show.measure",
+    "run": "runs.supervise",
+    "save": "runs.recording",
+    "setup": "show.passport",
+    "start": "runs.supervise",
+    "timeline": "tables",
+}
+
+
+def _show_runs_in_notebooks() -> None:
+    """Let IPython show a `Run` as a card; the card is loaded when the first run is shown."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell and shell.display_formatter:
+        html = shell.display_formatter.formatters["text/html"]
+        html.for_type_by_name(
+            "labkit.model", "Run", lambda run: importlib.import_module("labkit.show.html").run_card(run)
+        )
+
+
+_show_runs_in_notebooks()
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its room when it is first used."""
+    if name not in _ROOMS:
+        message = f"labkit has no {name!r}; it has {', '.join(__all__)}"
+        raise AttributeError(message)
+    value: object = getattr(importlib.import_module(f"labkit.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names only, so that completion in a notebook shows nothing else."""
+    return list(__all__)

@@ -1,0 +1,170 @@
+"""Marks that the pictures of all experiments share. Rule: standard library only, draws on the Axes given, no state.
+
+Made for the last row of a room: few words, 12 points at least, every number beside its mark, and nothing told by colour
+alone. Text stands outside the axes on the right, so the figure needs ``layout="constrained"``.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.intervals import median_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from labkit.model import Look
+
+__all__ = ["Line", "Row", "blank", "dots", "lines", "log_axis", "note"]
+
+_TEXT, _SMALL = 14, 12  # points
+_ROOM = 270  # points that the rows of a figure 4.5 inches high share
+
+
+class Row(NamedTuple):
+    """One row of a dot plot: every run as a faint dot, their median large, its 95 % interval as a thick line.
+
+    Attributes:
+        label: What stands on the y axis; neighbours with the same label share it.
+        look: Colour and marker of the kind of worker.
+        values: One per run, in the unit of the x axis.
+        text: What stands on the right, in the colour of the row.
+        hollow: True draws the large marker hollow.
+    """
+
+    label: str
+    look: Look
+    values: Sequence[float]
+    text: str
+    hollow: bool = False
+
+
+class Line(NamedTuple):
+    """One line of medians with their 95 % intervals.
+
+    Attributes:
+        label: What stands at its right end.
+        look: Colour, marker and dash of the kind of worker.
+        points: Values of all runs at each place on the x axis.
+        hollow: True draws the markers hollow.
+    """
+
+    label: str
+    look: Look
+    points: Mapping[float, Sequence[float]]
+    hollow: bool = False
+
+
+def dots(ax: Axes, rows: Sequence[Row]) -> None:
+    """Draw a horizontal dot plot, the first row on top. Sets ticks and limits of the y axis."""
+    places: dict[str, list[float]] = {}
+    size, y, grouped = min(_TEXT, _ROOM / len(rows)), 0.0, len({row.label for row in rows}) < len(rows)
+    for row in rows:
+        y += 0.5 if grouped and places and row.label not in places else 0.0  # air between groups
+        places.setdefault(row.label, []).append(y)
+        middle, low, high = median_interval(row.values)
+        color, face = row.look.color, "white" if row.hollow else row.look.color
+        ax.plot(row.values, [y] * len(row.values), "o", color=color, alpha=0.3, markersize=6, markeredgewidth=0)
+        ax.plot([low, high], [y, y], color=color, linewidth=5, alpha=0.6, solid_capstyle="round")
+        ax.plot([middle], [y], row.look.marker, color=color, markerfacecolor=face, markersize=min(13, size), zorder=3)
+        ax.annotate(
+            row.text,
+            (1.02, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=color,
+            fontsize=size,
+            annotation_clip=False,
+        )
+        y += 1
+    ax.set_yticks([sum(place) / len(place) for place in places.values()], list(places), fontsize=_TEXT)
+    ax.set_ylim(y - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    _finish(ax, "x")
+
+
+def lines(ax: Axes, series: Sequence[Line]) -> None:
+    """Draw lines of medians, each labelled at its right end. Set the scale and the limits of the axes before."""
+    ends: list[tuple[float, Line]] = []
+    for line in series:
+        xs = sorted(line.points)
+        found = [median_interval(line.points[x]) for x in xs]
+        face = "white" if line.hollow else line.look.color
+        color, marker, dash = line.look
+        ax.fill_between(xs, [each.low for each in found], [each.high for each in found], color=color, alpha=0.15, lw=0)
+        middles = [each.middle for each in found]
+        ax.plot(xs, middles, marker, ls=dash, lw=3, ms=10, color=color, markerfacecolor=face, clip_on=False, zorder=3)
+        ends.append((middles[-1], line))
+    to_axes = ax.transData + ax.transAxes.inverted()  # works on any scale
+    heights = [float(to_axes.transform((0, y))[1]) for y, _ in ends]
+    gap = 0.065 * max(1 + line.label.count("\n") for line in series)
+    for height, place, (_, line) in zip(heights, _apart(heights, gap), ends, strict=True):
+        ax.annotate(
+            line.label,
+            (1.0, height),
+            xytext=(1.05, place),
+            xycoords="axes fraction",
+            va="center",
+            color=line.look.color,
+            fontsize=_TEXT,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": line.look.color, "lw": 1, "shrinkA": 2, "shrinkB": 0},
+        )
+    _finish(ax, "both")
+
+
+def log_axis(ax: Axes, axis: Axis, values: Sequence[float]) -> None:
+    """Make the x or y axis of a plot logarithmic, with room for positive values and few plain numbers on it."""
+    low, high = min(values) / 2, max(values) * 2
+    steps = (1,) if high / low > 100 else (1, 2, 5)  # noqa: PLR2004 - two decades show two or three powers of ten
+    ticks = [step * 10.0**power for power in range(-9, 10) for step in steps if low <= step * 10.0**power <= high]
+    if axis is ax.xaxis:
+        ax.set(xscale="log", xlim=(low, high))
+    else:
+        ax.set(yscale="log", ylim=(low, high))
+    ax.minorticks_off()
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+
+
+def note(ax: Axes, text: str) -> None:
+    """Write a line above the axes, such as what was left out; an empty text writes nothing."""
+    if text:
+        ax.set_title(text, fontsize=_SMALL, color="0.35", loc="left")
+
+
+def blank(ax: Axes) -> None:
+    """Say that there is nothing to draw."""
+    ax.set(xticks=[], yticks=[])
+    ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", va="center", fontsize=18)
+    _finish(ax, "")
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Move labels until neighbours are at least a gap apart, as little as possible and around where they belong."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    groups: list[list[float]] = []  # heights of labels that touch; each group is centred on its median
+    for index in order:
+        groups.append([heights[index]])
+        while len(groups) > 1 and _top(groups[-2], gap) + gap > median(groups[-1]) - gap * (len(groups[-1]) - 1) / 2:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    spread = [_top(group, gap) - gap * (len(group) - 1 - n) for group in groups for n in range(len(group))]
+    return [place for _, place in sorted(zip(order, spread, strict=True))]
+
+
+def _top(group: Sequence[float], gap: float) -> float:
+    return median(group) + gap * (len(group) - 1) / 2
+
+
+def _finish(ax: Axes, grid: str) -> None:
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_fontsize(_TEXT)
+        axis.set_tick_params(which="major", labelsize=_TEXT)
+    if grid in ("x", "both"):
+        ax.grid(axis="x" if grid == "x" else "y", color="0.9")
+        ax.set_axisbelow(True)

@@ -1,0 +1,181 @@
+"""The worker's entry point: load one workload, run it, report. Rule: whatever the workload does, say what happened."""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from importlib.machinery import PathFinder
+from types import ModuleType
+
+from labkit.child import leftovers
+from labkit.child.emit import connect, send
+from labkit.child.keeper import STACKS, TASK
+from labkit.child.processes import COOKIE
+from labkit.errors import NotHere
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from typing import Any
+
+__all__ = ["main"]
+
+_EVENTS, _GO = 3, 4  # descriptors that the keeper hands over
+_RESULT_BYTES = 1 << 20
+_LESS = "at most 1 MiB as JSON; return a summary"
+_ERROR_CHARACTERS, _ERROR_FRAMES = 8000, 30
+
+
+def main(folder: str, preload: str) -> None:
+    """Wait for the word to go, then run the task in ``folder``. ``preload`` names a module to import while waiting."""
+    stacks = os.open(os.path.join(folder, STACKS), os.O_WRONLY | os.O_CREAT, 0o600)
+    faulthandler.enable(stacks)
+    faulthandler.register(signal.SIGUSR1, stacks, all_threads=True, chain=False)
+    connect(_private_copy(_EVENTS))
+    sys.meta_path.insert(0, _TagSharedNames(os.environ[COOKIE], folder))
+    if preload:
+        importlib.import_module(preload)
+    if os.read(_GO, 1) != b"g":
+        os._exit(0)  # the keeper is gone
+    os.close(_GO)
+    with open(os.path.join(folder, TASK), "rb") as file:
+        task = json.load(file)
+    if task["folder"]:
+        sys.path.append(task["folder"])  # at the end: a student's queue.py must not hide the standard library's
+    sys.exit(0 if _report(task) else 1)
+
+
+def _report(task: dict[str, Any]) -> bool:
+    """Run the task and send how it went. Return True if it returned a result; SystemExit passes through."""
+    try:
+        workload = _load(task["workload"], task["source"])
+        send(["begin", time.monotonic_ns(), _version()])
+        began_ns = time.monotonic_ns()
+        value = workload(**task["params"])
+        elapsed_ns = time.monotonic_ns() - began_ns
+    except SystemExit:
+        raise
+    except NotHere as missing:
+        send(["unavailable", str(missing)])
+        return False
+    except BaseException as error:  # noqa: BLE001 - whatever a student's code raises is data
+        send(["error", _describe(error)])
+        return False
+    return _send_result(elapsed_ns, value)
+
+
+def _send_result(elapsed_ns: int, value: object) -> bool:
+    result = value if isinstance(value, dict) else {} if value is None else {"value": value}
+    try:
+        size = len(json.dumps(result, allow_nan=False))
+        record = ["result", elapsed_ns, result]
+        send(record if size <= _RESULT_BYTES else ["error", f"ValueError: the workload returned {size} bytes: {_LESS}"])
+    except (TypeError, ValueError, RecursionError) as error:
+        advice = "return numbers, text, or lists and dicts of them"
+        send(
+            [
+                "error",
+                f"TypeError: the workload returned a {type(value).__name__} that is not plain data ({error}): {advice}",
+            ]
+        )
+        return False
+    return size <= _RESULT_BYTES
+
+
+def _load(workload: str, source: Sequence[tuple[str, int, str]]) -> Callable[..., object]:
+    """Find a function by its address, or make it from source in a fresh ``__main__``."""
+    module_name, _, name = workload.partition(":")
+    if not source:
+        found: Any = importlib.import_module(module_name)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found  # type: ignore[no-any-return]
+    import linecache
+
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    lines: dict[str, list[str]] = {}
+    for file, line, text in source:
+        known = lines.setdefault(file, [])
+        known += ["\n"] * (line - 1 + text.count("\n") + 1 - len(known))
+        known[line - 1 : line + text.count("\n")] = text.splitlines(keepends=True) or ["\n"]
+        linecache.cache[file] = (0, None, known, file)  # so that tracebacks show the student's lines
+        exec(compile("\n" * (line - 1) + text, file, "exec", dont_inherit=True), vars(module))  # noqa: S102 - the student's own code
+    return vars(module)[name]  # type: ignore[no-any-return]
+
+
+def _describe(error: BaseException) -> str:
+    """Give the traceback without labkit's own frames, of any exception, printable or not."""
+    try:
+        frames = error.__traceback__.tb_next if error.__traceback__ else None
+        lines = traceback.format_exception(type(error), error, frames, limit=-_ERROR_FRAMES)
+        return "".join(lines)[-_ERROR_CHARACTERS:]
+    except BaseException as second:  # noqa: BLE001 - its __str__ may raise anything
+        return f"{type(error).__name__}: <cannot be printed: {type(second).__name__}>"
+
+
+def _private_copy(descriptor: int) -> int:
+    """Move a descriptor to where no started program inherits it."""
+    copy = os.dup(descriptor)
+    os.close(descriptor)
+    return copy
+
+
+def _version() -> str:
+    numbers = ".".join(map(str, sys.version_info[:3]))
+    return numbers + ("t" if "t" in getattr(sys, "abiflags", "") else "")
+
+
+class _TagSharedNames:
+    """Give every shared name of this run the run's prefix, when multiprocessing is imported and not before.
+
+    A finder of ``sys.meta_path``: importing multiprocessing for this alone would add a third to a child's start-up.
+    """
+
+    def __init__(self, run_id: str, folder: str) -> None:
+        self.prefix, self.ledger = f"/{leftovers.tag(run_id)}", os.path.join(folder, leftovers.LEDGER)
+        self.actions = {
+            "multiprocessing.process": self._tag_semaphores,
+            "multiprocessing.shared_memory": self._tag_segments,
+        }
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in self.actions:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec and spec.loader:
+            action, execute = self.actions.pop(name), spec.loader.exec_module
+
+            def execute_and_tag(module: ModuleType) -> None:
+                execute(module)
+                action(module)
+
+            spec.loader.exec_module = execute_and_tag  # type: ignore[method-assign]
+        return spec
+
+    def _tag_semaphores(self, module: Any) -> None:
+        module.current_process()._config["semprefix"] = self.prefix  # noqa: SLF001 - no public way, 3.10 to 3.14
+
+    def _tag_segments(self, module: Any) -> None:
+        if not hasattr(module, "_posixshmem"):
+            return
+        ledger, real = self.ledger, module._posixshmem  # noqa: SLF001
+        module._SHM_NAME_PREFIX = self.prefix  # noqa: SLF001
+
+        class Noted:
+            shm_unlink = staticmethod(real.shm_unlink)
+
+            @staticmethod
+            def shm_open(path: str, flags: int, mode: int = 0o777) -> int:
+                if flags & os.O_CREAT:
+                    with open(ledger, "a") as file:
+                        file.write(f"{path}\n")  # named before it exists, so that a crash in between loses nothing
+                return real.shm_open(path, flags, mode=mode)  # type: ignore[no-any-return]
+
+        module._posixshmem = Noted  # noqa: SLF001

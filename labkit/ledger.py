@@ -1,0 +1,69 @@
+"""The claims of the article, and what the measurements say of them. Rule: every sentence stands in data/claims.csv."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit.errors import BadRecording
+from labkit.model import Claim
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from labkit.model import Experiment, Verdict
+
+__all__ = ["claims", "judge"]
+
+_FILE = Path(__file__).resolve().parent.parent / "data" / "claims.csv"
+_ADVICE = "Restore the file from git, or mend the line"
+
+
+def claims() -> dict[str, Claim]:
+    """Read every claim of ``data/claims.csv``.
+
+    Returns:
+        Claims by id, in the order of the file.
+
+    Raises:
+        BadRecording: If the file is missing, its header differs, a cell is missing or empty, or an id stands twice.
+    """
+    if not _FILE.is_file():
+        raise BadRecording(str(_FILE), 0, "is missing", "Use labkit from a clone of its repository")
+    ledger: dict[str, Claim] = {}
+    with _FILE.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            if next(reader, []) != list(Claim._fields):
+                raise BadRecording(str(_FILE), 1, f"is not the header {','.join(Claim._fields)}", _ADVICE)
+            for cells in reader:
+                claim = _claim(cells, reader.line_num)
+                if claim.id in ledger:
+                    raise BadRecording(str(_FILE), reader.line_num, f"the id {claim.id} stands twice", _ADVICE)
+                ledger[claim.id] = claim
+        except csv.Error as error:
+            raise BadRecording(str(_FILE), reader.line_num, str(error), _ADVICE) from error
+    return ledger
+
+
+def judge(experiment: Experiment, table: DataFrame) -> dict[str, Verdict]:
+    """Ask every judge of an experiment.
+
+    Args:
+        experiment: Whose claims are judged.
+        table: Its runs, as `labkit.frame` gives them.
+
+    Returns:
+        Verdicts by the claim's id.
+    """
+    return {name: judge_one(table) for name, judge_one in experiment.claims.items()}
+
+
+def _claim(cells: list[str], line: int) -> Claim:
+    if len(cells) != len(Claim._fields):
+        raise BadRecording(str(_FILE), line, f"has {len(cells)} cells, not {len(Claim._fields)}", _ADVICE)
+    for name, cell in zip(Claim._fields, cells, strict=True):
+        if not cell.strip():
+            raise BadRecording(str(_FILE), line, f"has an empty {name}", _ADVICE)
+    return Claim(*cells)

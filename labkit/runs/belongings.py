@@ -1,0 +1,237 @@
+"""Collect what a function typed in a notebook names: imports, plain values, functions and classes, in a working order.
+
+Rule: nothing of the student's is run or copied by reference. What cannot be written as text is refused by name.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import sys
+import types
+from collections import deque
+from typing import TYPE_CHECKING, NoReturn
+
+from labkit.errors import BadWorkload
+from labkit.model import Part
+from labkit.runs.cells import Definition, definition, is_a, unwrap
+from labkit.runs.literals import PLAIN, Literals, Unwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Belongings", "reach"]
+
+_OF_MODULES = {"__name__", "__builtins__", "__spec__", "__loader__", "__package__", "__doc__"}  # the child has its own
+
+
+class Belongings:
+    """What one function of a notebook needs in the child, found by following the names that it uses."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        """Find everything.
+
+        Args:
+            function: The workload, as the notebook knows it (a decorator's wrapper is fine).
+
+        Raises:
+            BadWorkload: If something that it names cannot travel as text.
+        """
+        self.workload = function.__name__
+        self._names = function.__globals__
+        self._future = False
+        self._imports: dict[str, None] = {}  # a set that keeps its order
+        self._values: dict[str, object] = {}
+        self._found: dict[str, Definition] = {}
+        self._waiting: deque[tuple[str, str]] = deque()
+        self.name = self._define(self.workload, function, self.workload)
+        while self._waiting:
+            self._need(*self._waiting.popleft())
+        for name in self._found:
+            self._submodules(self._found[name].chains)
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return the source in the order in which it must be run: imports, values, then definitions.
+
+        Raises:
+            BadWorkload: If a plain value holds something else, or is too large.
+        """
+        imports = "".join(f"{line}\n" for line in self._imports)
+        try:
+            values = Literals(self._values).text()
+            order = _in_order(self._found)
+        except Unwritable as reason:
+            name, what, advice = reason.args
+            self._refuse(self.workload, name, what, advice)
+        first = (Part("imports of the notebook", 1, imports), Part("values of the notebook", 1, values))
+        return (*(part for part in first if part.text), *(self._found[name].part for name in order))
+
+    def _need(self, name: str, user: str) -> None:
+        """Decide how one global name travels; a name that exists nowhere stays a NameError, which is honest data."""
+        if name in self._found or name in self._values or name in _OF_MODULES or name not in self._names:
+            return
+        value = self._names[name]
+        if value is getattr(builtins, name, self):
+            return
+        if is_a(value, types.ModuleType):
+            self._import_module(name, value, user)
+        elif type(value) in PLAIN:
+            self._values[name] = value
+        elif _of_main(value):
+            self._define(name, value, user)
+        else:
+            self._import_name(name, value, user)
+
+    def _define(self, name: str, value: object, user: str) -> str:
+        thing, wraps = unwrap(value)
+        if not (is_a(thing, types.FunctionType) or is_a(thing, type)):
+            self._refuse(user, name, _kind(thing), "Write it with def")
+        if "<locals>" in thing.__qualname__ or getattr(thing, "__closure__", None):
+            advice = "Define it at the left margin of a cell; a decorator must use functools.wraps"
+            self._refuse(user, name, "made inside another function", advice)
+        found = definition(thing, future=self._future)
+        if found is None:
+            advice = "Type its definition in a cell of its own, without a %%magic line, or put it into a module"
+            self._refuse(user, name, "without source that can be found", advice)
+        if wraps > found.decorators_count:
+            self._refuse(user, name, "wrapped after it was defined", "Write the decorator above its def")
+        if self._names.get(found.name) is not value:
+            self._refuse(user, name, f"defined as {found.name!r}, which now means something else", "Define it again")
+        self._future = found.future
+        if name != found.name:  # one definition for both names, so that they stay one object
+            alias = Part(found.part.file, 1, f"{name} = {found.name}\n")
+            found = Definition(name, alias, frozenset({found.name}), frozenset(), frozenset(), 0, found.future)
+        self._found[name] = found
+        self._waiting.extend((needed, name) for needed in sorted(found.now | found.later) if needed != name)
+        return found.name
+
+    def _import_module(self, name: str, module: object, user: str) -> None:
+        full = vars(module)["__name__"]
+        if full == "__main__" or vars(module).get("__spec__") is None or sys.modules.get(full) is not module:
+            self._refuse(user, name, "a module that cannot be imported by name", "Save it as a file and import that")
+        self._imports[f"import {full} as {name}"] = None
+
+    def _import_name(self, name: str, value: object, user: str) -> None:
+        place = _public(name, value)
+        if place is None:
+            self._refuse(user, name, _kind(value), _advice(value))
+        module, path = place
+        first, _, rest = path.partition(".")
+        self._imports[f"from {module} import {first} as {name}"] = None
+        if rest:
+            self._imports[f"{name} = {name}.{rest}"] = None
+
+    def _submodules(self, chains: Iterable[tuple[str, ...]]) -> None:
+        """Import what ``import a.b`` made visible as an attribute: the name ``a`` alone does not bring it."""
+        for chain in sorted(chains):
+            module = self._names.get(chain[0])
+            for name in chain[1:]:
+                if not is_a(module, types.ModuleType):
+                    break
+                full = f"{vars(module)['__name__']}.{name}"
+                module = vars(module).get(name)
+                if module is not None and sys.modules.get(full) is module:
+                    self._imports[f"__import__({full!r})"] = None
+
+    def _refuse(self, user: str, name: str, what: str, advice: str) -> NoReturn:
+        via = "" if user == self.workload else f"uses {user!r}, which "
+        problem = "is " + what if name == user == self.workload else f"{via}names {name!r}, {what}"
+        raise BadWorkload(self.workload, f"{problem}; only source text reaches its process", f"{advice}.")
+
+
+def reach(module: str, path: str) -> object:
+    """Return what a dotted path leads to in an imported module; None if it leads nowhere.
+
+    Args:
+        module: Name of the module. ``__main__`` and modules without a spec lead nowhere: no child could import them.
+        path: Such as ``"Pool.map"``.
+    """
+    found: object = sys.modules.get(module)
+    if module == "__main__" or getattr(found, "__spec__", None) is None:
+        return None
+    first, *rest = path.split(".")
+    found = vars(found).get(first)  # not getattr: modules may load more when asked
+    for name in rest:
+        found = getattr(found, name, None)
+    return found
+
+
+def _of_main(value: object) -> bool:
+    thing = unwrap(value)[0]
+    return (is_a(thing, types.FunctionType) or is_a(thing, type)) and thing.__module__ == "__main__"
+
+
+def _public(name: str, value: object) -> tuple[str, str] | None:
+    """Find where to import an object from: rather not from a private module, which other versions may lack."""
+    tries = [(str(type(value).__module__), name)]
+    if is_a(value, types.MethodType) or is_a(value, types.BuiltinFunctionType):
+        tries.insert(0, (str(type(value.__self__).__module__), value.__name__))
+    if is_a(value, type) or is_a(value, types.FunctionType) or is_a(value, types.BuiltinFunctionType):
+        tries[:0] = [(str(value.__module__), value.__qualname__), (str(value.__module__), value.__name__)]
+    good = [place for place in tries if reach(*place) is value]
+    for module, path in good:
+        if "._" not in f".{module}":
+            return module, path
+    found = []
+    for module in [full for full in sys.modules if full.partition(".")[0] in sys.stdlib_module_names]:
+        if "._" not in f".{module}":
+            space = vars(sys.modules[module])
+            offered = space.get("__all__", ())
+            found += [(key not in offered, key != name, module, key) for key in list(space) if space[key] is value]
+    found = [item for item in found if reach(item[2], item[3]) is value]
+    return min(found)[2:] if found else next(iter(good), None)
+
+
+def _in_order(found: Mapping[str, Definition]) -> list[str]:
+    """Sort definitions so that each finds what it needs at once, and what this in turn may call.
+
+    Needs of the moment are strict. Those of a later call are followed only where that closes no circle: a decorator may
+    name the function that it decorates, which cannot be there yet.
+    """
+    order: dict[str, None] = {}
+    unfinished: set[str] = set()
+
+    def place(name: str) -> None:
+        if name in unfinished:
+            raise Unwritable(name, "which needs itself to be defined", "Run the cells again from the top")
+        if name in order:
+            return
+        unfinished.add(name)
+        needed = sorted((found[name].now & found.keys()) - {name})
+        for other in needed:
+            place(other)
+        for other in sorted(_reachable(found, needed, strict=False)):
+            if not unfinished & _reachable(found, [other], strict=True):
+                place(other)
+        unfinished.discard(name)
+        order[name] = None
+
+    for name in reversed(list(found)):  # what the workload names was found after it, and reads better before it
+        place(name)
+    return list(order)
+
+
+def _reachable(found: Mapping[str, Definition], names: Iterable[str], *, strict: bool) -> set[str]:
+    waiting, seen = list(names), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in found and name not in seen:
+            seen.add(name)
+            waiting.extend(found[name].now if strict else found[name].now | found[name].later)
+    return seen
+
+
+def _kind(value: object) -> str:
+    kind = type(value)
+    known = {io.IOBase: "an open file", types.GeneratorType: "a generator", types.ModuleType: "a module"}
+    word = next((text for base, text in known.items() if issubclass(kind, base)), "a live object")
+    return f"{word} of type {kind.__module__}.{kind.__qualname__}"
+
+
+def _advice(value: object) -> str:
+    kind = type(value)
+    if issubclass(kind, io.IOBase):
+        return "Open it inside the function"
+    if kind.__module__.partition(".")[0] in {"_thread", "threading", "multiprocessing", "queue", "_queue"}:
+        return "Create it inside the function, and hand it to the threads that share it"
+    return "Create it inside the function, or pass plain values as parameters"

@@ -1,0 +1,217 @@
+"""Sliders around an experiment. Rule: callbacks only leave a request; one thread of its own measures and draws.
+
+Slider callbacks run in a thread that Interrupt does not reach, so the bench has a Stop button, and every request ends
+the run in flight. All measuring happens in child processes, so the kernel stays free for other cells meanwhile.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+import traceback
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.runs.keepers import discard_spare, prewarm
+from labkit.runs.plan import QUICK_REPEATS, REPEATS, chosen_arms, is_quick, plan
+from labkit.runs.supervise import LiveRun, begin
+from labkit.show import html, results
+from labkit.show.controls import Controls
+from labkit.show.live import LivePlace
+from labkit.show.measure import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from labkit.model import Experiment, Json, Run, Trial
+
+__all__ = ["Bench", "bench"]
+
+_POLL_S = 0.1  # how often the progress bar moves during a run
+
+
+class _Request(NamedTuple):
+    """What the controls asked for; requests are numbered from 1."""
+
+    number: int
+    arms: list[str]
+    settings: dict[str, Json]
+
+
+class Bench:
+    """A panel: sliders, arms, Run and Stop, and below it what was measured.
+
+    Attributes:
+        runs: Every run so far, of all settings, in order: for `labkit.frame` and `labkit.save`.
+        latest: The runs of the setting that is shown.
+        error: What failed last, if anything did; it is shown in the panel as well.
+    """
+
+    def __init__(self, experiment: Experiment, *, repeats: int, arms: Sequence[str], start: Mapping[str, Json]) -> None:
+        """Build the panel; nothing is measured before it is shown."""
+        self.experiment, self.repeats = experiment, repeats
+        self.runs: list[Run] = []
+        self.latest: list[Run] = []
+        self.error: Exception | None = None
+        self.controls = Controls(experiment, arms, start, ask=self._guarded(self._ask), stop=self._guarded(self.stop))
+        self._place = LivePlace()
+        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        self._idle = threading.Event()
+        self._live: LiveRun | None = None
+        self._asked = self._stopped = 0  # numbers of the newest request, and of the newest one that was stopped
+        self._thread: threading.Thread | None = None
+
+    def stop(self) -> None:
+        """End the run in flight and keep what was measured; returns at once."""
+        self._stopped = self._asked
+        live = self._live
+        if live:
+            live.stop()
+
+    def wait(self) -> None:
+        """Wait until nothing is being measured any more; interrupting this stops the measurement.
+
+        Raises:
+            Exception: Whatever failed meanwhile, so that no failure passes unseen.
+        """
+        try:
+            while not self._idle.wait(_POLL_S):
+                pass
+        except KeyboardInterrupt:
+            self.stop()
+            self._idle.wait()
+        if self.error:
+            raise self.error
+
+    def _ipython_display_(self) -> None:
+        """Show the controls, measure the setting that they show, and leave its picture in the notebook."""
+        self.controls.show()
+        self._place.open()
+        self._ask()
+        self.wait()
+
+    def _guarded(self, action: Callable[[], None]) -> Callable[[], None]:
+        """Make a callback whose failure is seen in the panel instead of vanishing in the front end's log."""
+
+        def callback() -> None:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - shown, and raised by `wait`
+                self._fail(error)
+
+        return callback
+
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        text = "".join(traceback.format_exception(error))
+        self.controls.say("Failed: see below.")
+        self._place.update(lambda: html.alert(f"{type(error).__name__}: {error}", text), now=True)
+
+    def _ask(self) -> None:
+        """Leave a request with the controls' values; whatever is being measured makes room for it."""
+        request = _Request(self._asked + 1, self.controls.arms(), self.controls.settings())
+        self._asked, self.error = request.number, None
+        self._idle.clear()
+        self._requests.put(request)
+        live = self._live
+        if live:
+            live.stop()
+        if not self._thread or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._serve, daemon=True, name="labkit-bench")
+            self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            request = self._requests.get()
+            try:
+                if request.number == self._asked:  # only the newest matters
+                    self._measure(request)
+            except Exception as error:  # noqa: BLE001 - shown, and raised by `wait`
+                self._fail(error)
+            if request.number == self._asked:
+                self._idle.set()
+
+    def _measure(self, request: _Request) -> None:
+        """Run all trials of a request, unless it is stopped or a newer one comes."""
+        self.latest = []
+        arms = chosen_arms(self.experiment, request.arms)
+        seed = random.SystemRandom().randrange(1 << 32)
+        trials = plan(self.experiment, repeats=self.repeats, seed=seed, arms=arms, sweep=request.settings)
+        began = time.monotonic()
+        self.controls.busy(on=True)
+        try:
+            for number, trial in enumerate(trials):
+                tick = partial(self.controls.progress, number, len(trials), began)
+                run = self._run(trial, request.number, tick)
+                if run is None:
+                    break
+                self.latest.append(run)
+                self.runs.append(run)
+                self._place.update(lambda: results.report(self.experiment, self.latest, final=False))
+        finally:
+            self.controls.busy(on=False)
+        if request.number == self._asked:
+            self._finish(len(trials), time.monotonic() - began)
+            prewarm(trials[0], limits=self.experiment.limits)  # the next slider's first event comes at once
+
+    def _run(self, trial: Trial, request: int, tick: Callable[[], None]) -> Run | None:
+        """Run one trial; None if its request was stopped, or a newer one has come."""
+        if self._ended(request):
+            return None
+        self._live = live = begin(trial, limits=self.experiment.limits)
+        if self._ended(request):
+            live.stop()  # it came while the run began
+        while not live.join(_POLL_S):
+            tick()
+        self._live = None
+        return None if self._ended(request) else live.wait()
+
+    def _ended(self, request: int) -> bool:
+        return request <= self._stopped or request < self._asked
+
+    def _finish(self, planned: int, seconds: float) -> None:
+        done = len(self.latest)
+        word = f"{done} runs in {seconds:.1f} s."
+        if done < planned:
+            word = f"Stopped: {done} of {planned} runs were measured, and are kept."
+        self._place.update(
+            lambda: results.report(self.experiment, self.latest, note=word, final=bool(self.latest)), now=True
+        )
+        self.controls.say(word)
+
+    def close(self) -> None:
+        """End what is running and the worker that is kept ready."""
+        self.stop()
+        discard_spare()
+
+
+def bench(
+    experiment: Experiment | str,
+    *,
+    repeats: int | None = None,
+    quick: bool | None = None,
+    arms: Sequence[str] | None = None,
+    **start: Json,
+) -> Bench:
+    """Put sliders around an experiment: one per parameter, the arms to choose, Run and Stop.
+
+    Shown in a cell, it measures its first setting at once, so that the notebook holds a picture also where nobody can
+    move a slider. Moving one (on release) ends the run in flight and starts the next.
+
+    Args:
+        experiment: An `Experiment`, or the name of one.
+        repeats: Runs of each arm per setting; 7 if left out, 3 in quick mode.
+        quick: True to repeat less. If left out, the environment variable LABKIT_QUICK decides.
+        arms: Arms that are ticked at first; all if left out.
+        **start: Where a slider stands at first, one of the values that it offers.
+
+    Raises:
+        BadValue: If a name or a value is not allowed. No process has been started then.
+    """
+    subject = chosen(experiment)
+    blocks = (QUICK_REPEATS if is_quick(quick) else REPEATS) if repeats is None else repeats
+    ticked = chosen_arms(subject, arms)
+    plan(subject, repeats=blocks, seed=0, arms=ticked, sweep=start)  # refuses what is not allowed
+    return Bench(subject, repeats=blocks, arms=ticked, start=start)

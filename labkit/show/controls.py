@@ -1,0 +1,147 @@
+"""The widgets of a bench: sliders, ticks, buttons, a progress bar. Rule: no measuring, no drawing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+from IPython.display import HTML, display
+
+from labkit.model import in_words
+from labkit.show import html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from labkit.model import Experiment, Json
+
+__all__ = ["Controls"]
+
+_WIDE = {"description_width": "11em"}
+# ipywidgets gives the handle of a slider neither a name nor its value in words (ipywidgets 8.1): add both, and keep
+# the value true while the slider moves.
+_LABEL_SLIDERS = """
+<script>
+(() => {
+  const mend = () => document.querySelectorAll('.labkit-slider').forEach(slider => {
+    const handle = slider.querySelector('.noUi-handle'), label = slider.querySelector('.widget-label');
+    const readout = slider.querySelector('.widget-readout');
+    if (!handle || !label || handle.dataset.labkit) return;
+    handle.dataset.labkit = 'named';
+    handle.setAttribute('aria-label', label.textContent);
+    const say = () => readout && handle.getAttribute('aria-valuetext') !== readout.textContent
+      && handle.setAttribute('aria-valuetext', readout.textContent);
+    new MutationObserver(say).observe(slider, {subtree: true, childList: true, characterData: true,
+      attributes: true, attributeFilter: ['aria-valuetext']});
+    say();
+  });
+  let tries = 0;
+  const timer = setInterval(() => { mend(); if (++tries > 40) clearInterval(timer); }, 250);
+})();
+</script>
+"""
+
+
+class Controls:
+    """What a student can set on a bench, and what the bench says while it works."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        arms: Sequence[str],
+        start: Mapping[str, Json],
+        *,
+        ask: Callable[[], None],
+        stop: Callable[[], None],
+    ) -> None:
+        """Build the widgets. ``ask`` and ``stop`` are called in the front end's thread, and must return at once."""
+        self._sliders = {
+            name: _slider(experiment, name, start) for name, values in experiment.sweep.items() if len(values) > 1
+        }
+        self._ticks = {arm: _tick(arm, arm in arms) for arm in experiment.arms}
+        self._run = widgets.Button(description="Run", icon="play", tooltip="Measure this setting")
+        self._stop = widgets.Button(description="Stop", icon="stop", tooltip="End the run in flight", disabled=True)
+        self._bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="14em"))
+        self._words = widgets.HTML('<span role="status"></span>')
+        for control in (*self._sliders.values(), *self._ticks.values()):
+            control.observe(lambda _: ask(), names="value")
+        self._run.on_click(lambda _: ask())
+        self._stop.on_click(lambda _: stop())
+        ticks = widgets.HBox(
+            [widgets.Label("Arms"), *self._ticks.values()], layout=widgets.Layout(flex_flow="row wrap")
+        )
+        buttons = widgets.HBox(
+            [self._run, self._stop, self._bar, self._words], layout=widgets.Layout(flex_flow="row wrap")
+        )
+        self._panel = widgets.VBox([*self._sliders.values(), ticks, buttons])
+        self._panel.add_class("labkit-bench")
+
+    def show(self) -> None:
+        """Put the widgets into the output of the cell that runs now."""
+        display(self._panel)
+        display(HTML(_LABEL_SLIDERS))
+
+    def arms(self) -> list[str]:
+        """Return the arms that are ticked."""
+        return [arm for arm, tick in self._ticks.items() if tick.value]
+
+    def settings(self) -> dict[str, Json]:
+        """Return where the sliders stand."""
+        return {name: slider.value for name, slider in self._sliders.items()}
+
+    def busy(self, *, on: bool) -> None:
+        """Switch Stop on while something is measured."""
+        self._stop.disabled = not on
+        self._bar.value = 0.0
+
+    def progress(self, done: int, total: int, began: float) -> None:
+        """Move the bar: ``done`` of ``total`` runs have ended since ``began`` (seconds of the monotonic clock)."""
+        self._bar.value = done / total
+        left = f"about {(time.monotonic() - began) / done * (total - done):.0f} s left" if done else "starting"
+        self.say(f"{done} of {total} runs, {left}")
+
+    def say(self, words: str) -> None:
+        """Say something beside the bar, to eyes and to a screen reader."""
+        text = f'<span role="status">{html.escape(words)}</span>'
+        if self._words.value != text:
+            self._words.value = text
+
+
+def _slider(experiment: Experiment, name: str, start: Mapping[str, Json]) -> widgets.SelectionSlider:
+    values = experiment.sweep[name]
+    value = start.get(name, experiment.defaults[name])
+    options = [(_words(name, one), one) for one in sorted({*values, value}, key=lambda one: _place(values, one))]
+    slider = widgets.SelectionSlider(
+        options=options,
+        value=value,
+        description=_label(name),
+        continuous_update=False,
+        style=_WIDE,
+        layout=widgets.Layout(width="36em", max_width="100%"),
+    )
+    slider.add_class("labkit-slider")
+    return slider
+
+
+def _place(values: Sequence[Json], one: Json) -> tuple[float, str]:
+    """Order numbers by size, everything else as the experiment lists it."""
+    if isinstance(one, (int, float)):
+        return float(one), ""
+    return float(list(values).index(one)), ""
+
+
+def _tick(arm: str, on: bool) -> widgets.Checkbox:  # noqa: FBT001
+    return widgets.Checkbox(
+        value=on, description=arm, indent=False, layout=widgets.Layout(width="auto", margin="0 16px 0 0")
+    )
+
+
+def _words(name: str, value: Json) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else in_words(name, value)
+
+
+def _label(name: str) -> str:
+    for suffix in ("_s", "_bytes", "_count"):
+        name = name.removesuffix(suffix)
+    return name.replace("_", " ")

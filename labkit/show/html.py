@@ -1,0 +1,109 @@
+"""Pieces of HTML. Rule: text in, text out; whatever comes from outside is escaped; nothing is told by colour alone."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING
+
+from labkit.model import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from labkit.model import Receipt, Run, Verdict
+
+__all__ = ["alert", "card", "details", "escape", "figure", "in_words", "receipt_line", "rows", "run_card", "sentences"]
+
+_BOX = (
+    "border:1px solid var(--jp-border-color1,#bdbdbd);border-left:6px solid var(--jp-brand-color1,#1976d2);"
+    "border-radius:4px;padding:8px 14px;margin:6px 0;max-width:960px;line-height:1.5"
+)
+_OUTCOME_MARKS = {"holds": "✔", "does not hold": "✘", "too close to call": "≈", "cannot be measured here": "?"}
+
+
+def card(title: str, *parts: str) -> str:
+    """Frame parts that are HTML already, under a title that is text."""
+    return f'<section style="{_BOX}"><p style="margin:0;font-weight:600">{escape(title)}</p>{"".join(parts)}</section>'
+
+
+def rows(header: Sequence[str], body: Iterable[Sequence[object]], caption: str) -> str:
+    """Make a table; the first cell of each row is its heading."""
+    head = "".join(f'<th scope="col" style="text-align:left">{escape(str(name))}</th>' for name in header)
+    lines = []
+    for first, *others in body:
+        cells = "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in others)
+        lines.append(f'<tr><th scope="row" style="text-align:left">{escape(str(first))}</th>{cells}</tr>')
+    title = f'<caption style="text-align:left">{escape(caption)}</caption>'
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def figure(png: bytes, alt: str) -> str:
+    """Put a picture with its alt text into HTML; JupyterLab drops the alt text of plain image outputs."""
+    data = base64.b64encode(png).decode()
+    size = "width:990px;max-width:100%;height:auto"
+    return (
+        f'<figure style="margin:0"><img style="{size}" width="990" height="495" alt="{escape(alt, quote=True)}" '
+        f'src="data:image/png;base64,{data}"></figure>'
+    )
+
+
+def sentences(verdicts: Iterable[tuple[str, Verdict]]) -> str:
+    """Say each verdict in words, with the claim that it judges before it."""
+    items = []
+    for claim, verdict in verdicts:
+        mark = _OUTCOME_MARKS[verdict.outcome]
+        reason = f" ({escape(verdict.reason)})" if verdict.reason else ""
+        items.append(
+            f"<p style='margin:6px 0'>The article: <q>{escape(claim)}</q><br>"
+            f"<b>{mark} {escape(verdict.outcome)}</b>: {escape(verdict.sentence)}{reason}</p>"
+        )
+    return "".join(items)
+
+
+def receipt_line(receipts: Sequence[Receipt]) -> str:
+    """Add up what runs started and what they left, as text."""
+    started = sum(r.processes_started_count for r in receipts)
+    left = [name for r in receipts for name in r.processes_left]
+    names_left = [name for r in receipts for name in r.names_left]
+    ended = [name for r in receipts for name in r.processes_removed]
+    removed = [name for r in receipts for name in r.names_removed]
+    text = f"Receipt: processes started {started}, left {len(left)}; shared memory left {len(names_left)}"
+    for what, which in (("ended by the keeper", ended), ("names removed", removed), ("STILL THERE", left + names_left)):
+        if which:
+            text += f"; {what}: {', '.join(which[:5])}{f' and {len(which) - 5} more' if len(which) > 5 else ''}"  # noqa: PLR2004
+    folders = sum(r.folder_left for r in receipts)
+    return text + (f"; FOLDERS LEFT {folders}" if folders else "") + "."
+
+
+def details(summary: str, text: str) -> str:
+    """Fold long text away; nothing if there is none."""
+    if not text.strip():
+        return ""
+    return (
+        f"<details><summary>{escape(summary)}</summary>"
+        f'<pre style="white-space:pre-wrap;max-height:24em;overflow:auto">{escape(text)}</pre></details>'
+    )
+
+
+def alert(problem: str, text: str = "") -> str:
+    """Say that something failed, to eyes and to a screen reader."""
+    style = f"{_BOX};border-left-color:#B00020"
+    return f'<div role="alert" style="{style}"><b>⚠ {escape(problem)}</b>{details("Details", text)}</div>'
+
+
+def run_card(run: Run) -> str:
+    """Show one run: how it ended, what it returned and printed, where its threads stood, what is left."""
+    name = run.trial.arm or run.trial.workload
+    returned = "".join(
+        f"<li><code>{escape(key)}</code>: {escape(in_words(key, value) if not isinstance(value, str) else value)}</li>"
+        for key, value in run.result.items()
+    )
+    return card(
+        f"The run of {name} {run.explain()}.",
+        f"<ul style='margin:4px 0'>{returned}</ul>" if returned else "",
+        details("Where every thread stood", run.stacks),
+        details("Traceback", run.error),
+        details("What it printed", run.output),
+        f"<p style='margin:4px 0'>{escape(receipt_line([run.receipt]))}</p>",
+    )

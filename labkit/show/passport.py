@@ -1,0 +1,85 @@
+"""The card at the top of a lesson: what this machine is, and which effects to expect on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit import experiments, ledger
+from labkit.errors import BadValue
+from labkit.model import in_words
+from labkit.runs import interpreters
+from labkit.runs.machine import machine
+from labkit.show import html
+
+if TYPE_CHECKING:
+    from labkit.model import Interpreter, Machine
+
+__all__ = ["Passport", "setup"]
+
+_START = "start_here"
+
+
+class Passport:
+    """What `setup` found; shows itself as a card."""
+
+    def __init__(
+        self, lesson: str, found: Machine, pythons: tuple[Interpreter, ...], expected: tuple[str, ...]
+    ) -> None:
+        """Keep what was found, and what to expect of it in this lesson."""
+        self.lesson, self.machine, self.interpreters, self.expected = lesson, found, pythons, expected
+
+    def __repr__(self) -> str:
+        """Say it in plain text."""
+        lines = [f"{name}: {value}" for name, value in self._facts()]
+        return "\n".join([*lines, *(f"Expect here: {sentence}" for sentence in self.expected)])
+
+    def _repr_html_(self) -> str:
+        expected = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.expected)
+        return html.card(
+            "This machine",
+            html.rows(("what", "here"), self._facts(), "Passport: every number of this lesson comes from this machine"),
+            f"<p style='margin:6px 0 0'>What to expect here:</p><ul style='margin:0'>{expected}</ul>"
+            if expected
+            else "",
+        )
+
+    def _facts(self) -> list[tuple[str, str]]:
+        here = self.machine
+        cores = f"{here.cores_count:g} of {here.cores_present_count} can be used" + (
+            f" ({here.cores_why})" if here.cores_why else ""
+        )
+        shared = "none" if here.shared_memory_bytes is None else in_words("_bytes", here.shared_memory_bytes)
+        others = ", ".join(f"{one.version} ({one.found_in})" for one in self.interpreters[1:])
+        return [
+            ("System", f"{here.system}, {here.processor}"),
+            ("Cores", cores),
+            ("Load", "not known" if here.load_ratio is None else f"{here.load_ratio:.1f} runnable processes per core"),
+            ("Memory", f"{in_words('_bytes', here.memory_free_bytes)} free of {in_words('_bytes', here.memory_bytes)}"),
+            ("Shared memory", shared),
+            ("Python", f"{here.python}, GIL {'on' if here.gil else 'off'}"),
+            ("Switch interval", in_words("_s", here.switch_interval_s)),
+            ("Processes start by", here.start_method),
+            ("Other interpreters", others or "none found"),
+        ]
+
+
+def setup(slug: str) -> Passport:
+    """Look at this machine, and say which effects of a lesson to expect on it.
+
+    Args:
+        slug: The lesson, such as ``"lost_updates"``; the number before it may be given too.
+
+    Raises:
+        BadValue: If there is no such lesson.
+    """
+    lesson = slug.lstrip("0123456789_") if isinstance(slug, str) else ""
+    known = ledger.claims()
+    lessons = list(dict.fromkeys([_START, *(claim.lesson for claim in known.values())]))
+    if lesson not in lessons:
+        raise BadValue("slug", slug, ", ".join(lessons), "Give the lesson's name, as in its file name.")
+    found = machine()
+    expected: list[str] = []
+    for experiment in experiments.load_all():
+        if lesson == _START or any(known[name].lesson == lesson for name in experiment.claims):
+            expected += experiment.expect(found)
+    return Passport(lesson, found, interpreters.find(), tuple(expected))

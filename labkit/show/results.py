@@ -1,0 +1,89 @@
+"""What is shown of the runs of one experiment: picture, verdicts, table, receipt. Shared by `measure` and `bench`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from labkit import ledger, tables
+from labkit.model import Ending
+from labkit.plots import picture
+from labkit.show import html
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+
+    from labkit.model import Experiment, Run, Verdict
+
+__all__ = ["in_text", "report"]
+
+
+def report(experiment: Experiment, runs: Sequence[Run], *, note: str = "", final: bool = True) -> str:
+    """Show runs as HTML.
+
+    Args:
+        experiment: What was measured.
+        runs: So far; may be empty.
+        note: One sentence to stand above the picture, such as how far the measurement is.
+        final: False while runs still arrive: then there is no verdict yet.
+    """
+    table = tables.frame(runs)
+    verdicts = ledger.judge(experiment, table) if final else {}
+    drawn = html.figure(picture(experiment.draw, table, experiment.question), _alt(experiment, table, verdicts))
+    heading = f"<p style='margin:4px 0'>{html.escape(note)}</p>" if note else ""
+    return html.card(
+        f"Measured: {experiment.name}",
+        heading,
+        drawn,
+        html.sentences(_with_claims(verdicts)),
+        _summary(experiment, table),
+        _unfinished(runs),
+        f"<p style='margin:4px 0'>{html.escape(html.receipt_line([run.receipt for run in runs]))}</p>",
+    )
+
+
+def in_text(experiment: Experiment, runs: Sequence[Run], note: str = "") -> str:
+    """Say the same in plain text, for where there is no HTML."""
+    verdicts = ledger.judge(experiment, tables.frame(runs))
+    lines = [f"{experiment.name}: {len(runs)} runs. {note}".strip()]
+    lines += [f"{name}: {verdict.outcome}. {verdict.sentence}" for name, verdict in verdicts.items()]
+    lines.append(html.receipt_line([run.receipt for run in runs]))
+    return "\n".join(lines)
+
+
+def _with_claims(verdicts: dict[str, Verdict]) -> list[tuple[str, Verdict]]:
+    known = ledger.claims()
+    return [(known[name].claim, verdict) for name, verdict in verdicts.items()]
+
+
+def _summary(experiment: Experiment, table: DataFrame) -> str:
+    """One row per arm and setting: the number of runs, and the median of each column in words."""
+    varied, summary = tables.summary(table, list(experiment.sweep), list(experiment.columns))
+    header = ["arm", *(_label(name) for name in varied), "runs", *(_label(name) for name in experiment.columns)]
+    body = [
+        [row["arm"], *(html.in_words(name, row[name]) for name in varied), row["runs_count"]]
+        + [html.in_words(name, row[name]) if math.isfinite(row[name]) else "-" for name in experiment.columns]
+        for row in summary
+    ]
+    return html.rows(header, body, "Medians of the finished runs")
+
+
+def _label(name: str) -> str:
+    for suffix in ("_per_s", "_s", "_ns", "_bytes", "_count", "_ratio", "_cores"):
+        name = name.removesuffix(suffix)
+    return name.replace("_", " ")
+
+
+def _alt(experiment: Experiment, table: DataFrame, verdicts: dict[str, Verdict]) -> str:
+    said = " ".join(verdict.sentence for verdict in verdicts.values()) or "The measurement goes on."
+    arms = ", ".join(dict.fromkeys(table["arm"]))
+    what = f"Picture of {len(table)} runs of {arms or 'no arm yet'}."
+    return f"{experiment.question} {what} {said} The table below holds the numbers."
+
+
+def _unfinished(runs: Sequence[Run]) -> str:
+    """Name each way in which runs did not finish; a crash or a missing feature is a finding."""
+    said = dict.fromkeys(f"{run.trial.arm} {run.explain()}" for run in runs if run.ending is not Ending.FINISHED)
+    return "".join(f"<p style='margin:4px 0'>{html.escape(sentence)}.</p>" for sentence in said)

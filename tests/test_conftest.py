@@ -1,0 +1,82 @@
+"""The nets of conftest.py catch what they are there to catch: tests that leak or skip run in a pytest of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+# What each leaking test does, and what is said of it.
+LEAKS = {
+    "process": ("KEEP.append(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']))", "process "),
+    "orphan": ("subprocess.run(['sh', '-c', 'sleep 61 &'])", "sleeping: sleep 61"),
+    "folder": ("KEEP.append(tempfile.mkdtemp(prefix='labkit-'))", "folder labkit-"),
+    "thread": ("threading.Thread(target=time.sleep, args=(1,), name='stray').start()", "thread stray"),
+    "descriptor": ("KEEP.append(os.pipe())", "descriptor "),
+}
+if os.path.isdir("/dev/shm"):
+    LEAKS["shared_memory"] = (
+        "open(f'/dev/shm/labkit-test-{os.getpid()}', 'w').close()",
+        "shared memory /dev/shm/labkit-",
+    )
+
+LEAKING = "import os, subprocess, sys, tempfile, threading, time, leftovers\nleftovers.GRACE_S = 0.2\nKEEP = []\n"
+SKIPPING = (
+    "import pytest\ndef test_a(need): need('no-such-tool')\ndef test_b(): pytest.skip('not on this system: forks')\n"
+)
+
+
+def run_pytest(folder: Path, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_inner.py").write_text(source)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    for name in ("conftest.py", "leftovers.py"):
+        (folder / name).write_text((TESTS / name).read_text())
+    inherited = {key: value for key, value in os.environ.items() if key not in ("CI", "LABKIT_CI", "PYTEST_ADDOPTS")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
+        cwd=folder,
+        env={**inherited, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_each_leak_fails_its_own_test_and_no_other(tmp_path):
+    tests = "".join(
+        f"def test_{name}():\n    {code}\ndef test_after_{name}(): pass\n" for name, (code, _) in LEAKS.items()
+    )
+    try:
+        done = run_pytest(tmp_path, LEAKING + tests)
+    finally:
+        for path in Path("/dev/shm").glob("labkit-test-*"):
+            path.unlink()
+    assert f"{2 * len(LEAKS)} passed, {len(LEAKS)} error" in done.stdout, done.stdout + done.stderr
+    for name, (_, said) in LEAKS.items():
+        _, _, report = done.stdout.partition(f"ERROR at teardown of test_{name} ")
+        assert said in report.partition("ERROR at teardown")[0], name
+
+
+def test_a_missing_tool_is_skipped_here_and_fails_in_ci(tmp_path):
+    assert "2 skipped" in run_pytest(tmp_path, SKIPPING).stdout
+    in_ci = run_pytest(tmp_path, SKIPPING, CI="true").stdout
+    assert "1 failed, 1 skipped" in in_ci
+    assert "no-such-tool is not installed" in in_ci
+
+
+def test_a_skipped_file_fails_in_ci(tmp_path):
+    source = "import pytest\npytest.importorskip('no_such_module')\n"
+    assert run_pytest(tmp_path, source).returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    in_ci = run_pytest(tmp_path, source, LABKIT_CI="1")
+    assert in_ci.returncode == pytest.ExitCode.INTERRUPTED
+    assert "could not import 'no_such_module'" in in_ci.stdout
+
+
+def test_an_expected_failure_is_no_skip(tmp_path):
+    source = "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\n"
+    assert "1 xfailed" in run_pytest(tmp_path, source, CI="1").stdout
