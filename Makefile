@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test bench record picture clean again
+.PHONY: help lab test soak bench record picture clean again
 
 PY := .venv/bin/python
 LAB := .venv/installed-lab
@@ -14,34 +14,44 @@ TEST := .venv/installed-test
 # Holds the folder in which .venv was finished; not there while an installation is under way.
 WHOLE := .venv/whole
 
-# Not empty when .venv has to be made anew: none there, interrupted, moved with its folder, its Python gone, or another one asked for.
+# Not empty when .venv has to be made anew: none there, interrupted, moved with its folder, its Python gone, or
+# another one asked for.
 WHICH := import sys; print(sys.base_prefix, sys.version_info)
 AGAIN := $(shell \
   if [ "`cat $(WHOLE) 2>/dev/null`" != "`pwd -P`" ]; then echo again; \
   elif ! here=`$(PY) -c '$(WHICH)' 2>/dev/null`; then echo again; \
   elif [ -n "$(PYTHON)" ] && [ "`"$(PYTHON)" -c '$(WHICH)' 2>/dev/null`" != "$$here" ]; then echo again; fi)
 
-# News and update offers are off: they ask a server, and cover what a student is to look at. Nothing is written to the home folder for it.
-JUPYTER := --ServerApp.allow_root=True --ServerApp.log_level=WARN --LabApp.news_url=None \
+# News and update offers are off: they ask a server, and cover what a student is to look at. The options keep the
+# server from fetching them, the setting keeps the page from asking whether it may. It goes into .venv, not into the
+# user's settings.
+JUPYTER := --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+  --ServerApp.allow_root=True --Application.log_level=WARN --LabApp.news_url=None \
   --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+OVERRIDES := .venv/share/jupyter/lab/settings/overrides.json
+NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
 help:
 	@echo 'make lab       install what is needed into .venv and open the first notebook in JupyterLab'
 	@echo '               (make lab ARGS="--no-browser --port 9999", make lab PYTHON=/path/to/python3.13)'
 	@echo 'make test      linter, types, and all tests with the notebooks and a real browser (ARGS="-k name" to choose)'
+	@echo 'make soak      the long form of the safety tests: half an hour, one table (ARGS="--minutes 5" for less)'
 	@echo 'make bench     the figures of labkit itself, each beside its yardstick'
 	@echo 'make record    run the experiments of the recordings in data/ on this machine'
 	@echo 'make picture   draw the picture of the README from its recording'
 	@echo 'make clean     remove .venv and everything else that can be made again'
 
 lab: $(LAB)
-	@exec $(PY) -m jupyterlab $(JUPYTER) $(ARGS) notebooks/00_start_here.ipynb
+	@exec $(PY) -m jupyterlab $(JUPYTER) $(ARGS)
 
 test: $(TEST)
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --quiet --diff .
 	@$(PY) -m mypy --strict --no-error-summary labkit
 	@$(PY) -m pytest $(ARGS)
+
+soak: $(TEST)
+	@$(PY) tests/soak.py $(ARGS)
 
 bench: $(TEST)
 	@$(PY) tests/bench.py $(ARGS)
@@ -95,5 +105,7 @@ else \
   $(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
   $(PY) -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '$(1)'; \
 fi; \
+mkdir -p $(dir $(OVERRIDES)); \
+echo '$(NO_NEWS)' > $(OVERRIDES); \
 pwd -P > $(WHOLE)
 endef

@@ -7,7 +7,7 @@ alone. Text stands outside the axes on the right, so the figure needs ``layout="
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.intervals import median_interval
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Row", "blank", "dots", "lines", "log_axis", "note"]
 
-_TEXT, _SMALL = 14, 12  # points
+_LARGE, _TEXT, _SMALL = 18, 14, 12  # points
 _ROOM = 270  # points that the rows of a figure 4.5 inches high share
 
 
@@ -51,18 +51,21 @@ class Line(NamedTuple):
         look: Colour, marker and dash of the kind of worker.
         points: Values of all runs at each place on the x axis.
         hollow: True draws the markers hollow.
+        quiet: True draws it thin and pale: for lines that the reader may look at second.
     """
 
     label: str
     look: Look
     points: Mapping[float, Sequence[float]]
     hollow: bool = False
+    quiet: bool = False
 
 
 def dots(ax: Axes, rows: Sequence[Row]) -> None:
     """Draw a horizontal dot plot, the first row on top. Sets ticks and limits of the y axis."""
     places: dict[str, list[float]] = {}
-    size, y, grouped = min(_TEXT, _ROOM / len(rows)), 0.0, len({row.label for row in rows}) < len(rows)
+    grouped, y = len({row.label for row in rows}) < len(rows), 0.0
+    size = min(_SMALL if grouped else _LARGE, _ROOM / len(rows))
     for row in rows:
         y += 0.5 if grouped and places and row.label not in places else 0.0  # air between groups
         places.setdefault(row.label, []).append(y)
@@ -78,6 +81,7 @@ def dots(ax: Axes, rows: Sequence[Row]) -> None:
             va="center",
             color=color,
             fontsize=size,
+            fontweight="bold",
             annotation_clip=False,
         )
         y += 1
@@ -95,9 +99,18 @@ def lines(ax: Axes, series: Sequence[Line]) -> None:
         found = [median_interval(line.points[x]) for x in xs]
         face = "white" if line.hollow else line.look.color
         color, marker, dash = line.look
-        ax.fill_between(xs, [each.low for each in found], [each.high for each in found], color=color, alpha=0.15, lw=0)
+        ax.fill_between(
+            xs,
+            [each.low for each in found],
+            [each.high for each in found],
+            color=color,
+            alpha=0.06 if line.quiet else 0.2,
+            lw=0,
+        )
         middles = [each.middle for each in found]
-        ax.plot(xs, middles, marker, ls=dash, lw=3, ms=10, color=color, markerfacecolor=face, clip_on=False, zorder=3)
+        width, size, alpha, z = (1.5, 6, 0.6, 3) if line.quiet else (3.5, 11, 1.0, 4)
+        mark: dict[str, Any] = {"marker": marker, "markersize": size, "markerfacecolor": face, "clip_on": False}
+        ax.plot(xs, middles, color=color, linestyle=dash, linewidth=width, alpha=alpha, zorder=z, **mark)
         ends.append((middles[-1], line))
     to_axes = ax.transData + ax.transAxes.inverted()  # works on any scale
     heights = [float(to_axes.transform((0, y))[1]) for y, _ in ends]
@@ -110,7 +123,8 @@ def lines(ax: Axes, series: Sequence[Line]) -> None:
             xycoords="axes fraction",
             va="center",
             color=line.look.color,
-            fontsize=_TEXT,
+            fontsize=_SMALL if line.quiet else _TEXT,
+            fontweight="normal" if line.quiet else "bold",
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": line.look.color, "lw": 1, "shrinkA": 2, "shrinkB": 0},
         )
@@ -139,7 +153,7 @@ def note(ax: Axes, text: str) -> None:
 def blank(ax: Axes) -> None:
     """Say that there is nothing to draw."""
     ax.set(xticks=[], yticks=[])
-    ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", va="center", fontsize=18)
+    ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", va="center", fontsize=_LARGE)
     _finish(ax, "")
 
 

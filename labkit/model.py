@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import enum
-import math
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from labkit.errors import BadValue, RunFailed
+from labkit.errors import RunFailed
+from labkit.limits import Limits
+from labkit.units import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
@@ -24,7 +26,6 @@ __all__ = [
     "Interpreter",
     "Json",
     "Kind",
-    "Limits",
     "Look",
     "Machine",
     "Part",
@@ -32,13 +33,11 @@ __all__ = [
     "Run",
     "Trial",
     "Verdict",
-    "in_words",
 ]
 
 Json: TypeAlias = Any  # None, bool, int, float, str, and lists and dicts of them
 Kind: TypeAlias = Literal["begin", "end", "read", "write", "wait", "hold", "free", "sample", "note"]
 KINDS: tuple[str, ...] = ("begin", "end", "read", "write", "wait", "hold", "free", "sample", "note")
-MIB = 1 << 20
 
 
 class Look(NamedTuple):
@@ -137,56 +136,6 @@ class Receipt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one run may use at most; the only place where these numbers stand.
-
-    Attributes:
-        deadline_s: Wall time after which the run is ended, in seconds.
-        linger_s: Time that the process may take to end after its result, in seconds.
-        memory_bytes: Memory of the whole process tree, with shared pages counted once (PSS).
-        processes_count: Processes alive at the same time.
-        output_bytes: Printed bytes after which the run is ended; the first and last 32 KiB are kept.
-        events_bytes: Event bytes after which the run is ended.
-        file_bytes: Size of any one file that it writes.
-        open_files_count: Descriptors of any one process.
-    """
-
-    deadline_s: float = 10.0
-    linger_s: float = 2.0
-    memory_bytes: int = 512 * MIB
-    processes_count: int = 64
-    output_bytes: int = 256 * MIB
-    events_bytes: int = 64 * MIB
-    file_bytes: int = 512 * MIB
-    open_files_count: int = 1024
-
-    def __post_init__(self) -> None:
-        """Refuse what would never end or never start."""
-        for item in fields(self):
-            value, most = getattr(self, item.name), _MOST[item.name]
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or not 0 < value <= most or (isinstance(most, int) and value != int(value)):
-                raise BadValue(
-                    item.name,
-                    value,
-                    f"more than 0 and at most {in_words(item.name, most)}",
-                    "Leave it out for the default.",
-                )
-
-
-_MOST: Mapping[str, float] = {
-    "deadline_s": 600.0,
-    "linger_s": 60.0,
-    "memory_bytes": 8192 * MIB,
-    "processes_count": 1024,
-    "output_bytes": 4096 * MIB,
-    "events_bytes": 1024 * MIB,
-    "file_bytes": 4096 * MIB,
-    "open_files_count": 65536,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One workload with one setting of its parameters, not yet run.
 
@@ -223,7 +172,7 @@ class Run:
         cpu_s: CPU time of the worker process and the children that it waited for; None if not known.
         python: Version of the interpreter that ran it, with a ``t`` for a free-threaded build.
         result: What the workload returned, one value per column; ``{"value": v}`` if it was not a dict.
-        reason: Why it could not run or start, or which limit it passed; else empty.
+        reason: Why it could not run or start, which limit it passed, where it crashed, or what its threads waited for.
         error: Traceback, if the workload raised.
         stacks: Stacks of all threads, if the process crashed or ran past its deadline.
         output: What it printed: first and last 32 KiB.
@@ -247,14 +196,15 @@ class Run:
     output: str = ""
     events: tuple[Event, ...] = ()
     damaged_count: int = 0
-    receipt: Receipt = Receipt()
+    receipt: Receipt = field(default_factory=Receipt)
 
     def explain(self) -> str:
         """Say in one phrase how the run ended, to stand after 'The run'."""
         if self.ending is Ending.KILLED and self.exit_code is not None:
-            return f"was killed by {_signal_name(-self.exit_code)}"
+            return f"was killed by {_signal_name(-self.exit_code)} {self.reason}".rstrip()
         if self.ending is Ending.TIMED_OUT:
-            return f"ran past its deadline of {in_words('deadline_s', self.deadline_s)} and was ended"
+            why = f": {self.reason}" if self.reason else ""
+            return f"ran past its deadline of {in_words('deadline_s', self.deadline_s)} and was ended{why}"
         if self.ending is Ending.RAISED and self.error:
             return f"raised {self.error.strip().splitlines()[-1]}"
         if self.ending is Ending.EXITED:
@@ -383,7 +333,7 @@ class Experiment:
         columns: Every column that the arms return, with its meaning. The unit is the suffix.
         draw: Draws a table of runs on one Axes. Never measures.
         expect: Says which effects to expect on a machine.
-        claims: The judge of each claim of ``data/claims.csv`` that this experiment decides: table of runs in, verdict out.
+        claims: The judge of each claim of ``data/claims.csv`` that this experiment decides: table in, verdict out.
         limits: What one run may use at most.
     """
 
@@ -398,34 +348,7 @@ class Experiment:
     draw: Callable[[DataFrame, Axes], None]
     expect: Callable[[Machine], Sequence[str]]
     claims: Mapping[str, Callable[[DataFrame], Verdict]]
-    limits: Limits = Limits()
-
-
-def in_words(name: str, value: float) -> str:
-    """Say a quantity for a reader, by the unit that its name ends in.
-
-    Args:
-        name: A column or parameter, such as ``"elapsed_s"``.
-        value: Its value in the base unit.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if name.endswith("_per_s"):
-        return f"{value:,.3g} per s"
-    if name.endswith("_ns"):
-        return in_words("_s", value / 1e9)
-    if name.endswith("_s"):
-        for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
-            if abs(value) * factor >= 1 or factor == 1e6:  # noqa: PLR2004
-                return "0 s" if value == 0 else f"{value * factor:.3g} {unit}"
-    if name.endswith("_bytes"):
-        for size, unit in ((MIB, "MiB"), (1024, "KiB")):
-            if abs(value) >= size:
-                return f"{value / size:,.4g} {unit}"
-        return f"{value:.0f} B"
-    if name.endswith("_ratio"):
-        return f"{100 * value:.3g} %"
-    return f"{value:,.4g}"
+    limits: Limits = field(default_factory=Limits)
 
 
 def _signal_name(number: int) -> str:

@@ -41,7 +41,7 @@ def picture(draw: Callable[[DataFrame, Axes], None], table: DataFrame, title: st
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         draw(table, axes)
-        axes.set_title(title, loc="left", fontsize=15, fontweight="bold")
+        figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=15, fontweight="bold")
         buffer = io.BytesIO()
         canvas.print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()

@@ -91,7 +91,7 @@ def summary(table: pd.DataFrame, parameters: list[str], columns: list[str]) -> t
         the median of each column (NaN where no run has a number for it).
     """
     finished = table[table["ending"] == Ending.FINISHED.value]
-    varied = [name for name in parameters if name in table and table[name].nunique() > 1]
+    varied = [name for name in parameters if name in table and len(table[name].unique()) > 1]
     rows: list[dict[str, Json]] = []
     for key, group in finished.groupby(["arm", *varied], sort=True):
         row: dict[str, Json] = dict(zip(["arm", *varied], key, strict=True))

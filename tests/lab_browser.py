@@ -258,6 +258,7 @@ class Desk:
         is_light = json.dumps(theme == "light")
         shown = self.page.locator(f"body[data-jp-theme-light='{is_light}']")
         shown.wait_for(state="attached", timeout=READY_S * 1000)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=READY_S * 1000)  # it covers all
 
     def screenshot(self, name: str) -> Path:
         """Keep what the page shows as tests/screenshots/NAME.png (not in git)."""
@@ -270,7 +271,10 @@ class Desk:
 @contextlib.contextmanager
 def desk(lab: Lab, browser: Browser, *, width: int = 1280, height: int = 800, theme: Theme = "light") -> Iterator[Desk]:
     """Open a page with a profile and a viewport of its own; its kernels end with it."""
-    settings = {"apputils-extension:themes": {"theme": THEMES[theme]}}
+    settings = {
+        "apputils-extension:themes": {"theme": THEMES[theme]},
+        "apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    }
     for name, value in settings.items():
         lab.api(f"/lab/api/settings/@jupyterlab/{name}", "PUT", {"raw": json.dumps(value)})
     context = browser.new_context(viewport={"width": width, "height": height})

@@ -29,14 +29,14 @@ FOREIGN_SHARED_MEMORY = (".org.chromium.", ".com.google.Chrome.")
 LONG_LIVED_PARENTS = ("chromium", "chrome", "chrome_crashpad_handler")
 # Playwright's event loop keeps the thread that writes its files until the browser is closed.
 LOOP_THREADS = "asyncio_"
-# Opened once and kept by a library, in whatever test happens to need it first: sources of randomness.
-KEPT_DESCRIPTORS = ("/dev/urandom", "/dev/random", "anon_inode:[getrandom]")
+# Opened once and kept by a library, in whatever test happens to need it first: randomness, and matplotlib's fonts.
+KEPT_DESCRIPTORS = ("/dev/urandom", "/dev/random", "anon_inode:[getrandom]", ".ttf")
 
 
-def adopt_orphans() -> None:
+def adopt_orphans(*, on: bool = True) -> None:
     """Become the parent of descendants whose parent ends: a kernel's stray children stay in sight (Linux only)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Snapshot:
         new_descriptors = [
             f"descriptor {number} ({target})"
             for number, target in self.descriptors.items()
-            if before.descriptors.get(number) != target and target not in KEPT_DESCRIPTORS
+            if before.descriptors.get(number) != target and not target.endswith(KEPT_DESCRIPTORS)
         ]
         # A number that was closed and opened again is no leak by itself: there must also be more of them than before.
         if len(self.descriptors) <= len(before.descriptors):

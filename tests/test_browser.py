@@ -7,7 +7,7 @@ import json
 import lab_browser
 import pytest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("orphans_in_sight")]
 
 SLIDER = """
 import ipywidgets
@@ -57,10 +57,3 @@ def test_a_slider_moved_by_keyboard_reaches_the_kernel(desk):
     desk.theme("dark")
     desk.screenshot("slider-dark")
     assert desk.page.locator(".jp-toast, .Toastify__toast").count() == 0  # no news, no update offers
-
-def test_dbg(desk):
-    desk.open_notebook("slider.ipynb")
-    desk.page.wait_for_timeout(1500)
-    for t in desk.page.locator(".jp-toast, .Toastify__toast").all(): print("TOAST", t.inner_text(), t.evaluate("e=>e.outerHTML")[:1500])
-    print(desk.page.evaluate("()=>document.querySelector('#jupyter-config-data').textContent").split('news')[1][:100])
-    assert 0

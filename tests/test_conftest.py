@@ -49,7 +49,8 @@ def run_pytest(folder: Path, source: str, **environment: str) -> subprocess.Comp
 
 def test_each_leak_fails_its_own_test_and_no_other(tmp_path):
     tests = "".join(
-        f"def test_{name}():\n    {code}\ndef test_after_{name}(): pass\n" for name, (code, _) in LEAKS.items()
+        f"def test_{name}(orphans_in_sight):\n    {code}\ndef test_after_{name}(): pass\n"
+        for name, (code, _) in LEAKS.items()
     )
     try:
         done = run_pytest(tmp_path, LEAKING + tests)

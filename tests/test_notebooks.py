@@ -42,6 +42,7 @@ NotebookClient(notebook, resources={"metadata": {"path": sys.argv[3]}}, **option
 print("cells run:", sum(cell.cell_type == "code" and cell.execution_count is not None for cell in notebook.cells))
 """
 
+pytestmark = pytest.mark.usefixtures("orphans_in_sight")
 each_notebook = pytest.mark.parametrize("name", NOTEBOOKS)
 
 

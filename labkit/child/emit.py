@@ -36,12 +36,15 @@ def emit(kind: str, name: str, value: object = None) -> None:
         value: What was seen or written: any short JSON value.
 
     Raises:
-        BadValue: If the kind is unknown, or the event is longer than 512 bytes as JSON.
+        BadValue: If the kind is unknown, the value is not JSON, or the event is longer than 512 bytes as JSON.
     """
     if kind not in KINDS:
         raise BadValue("kind", kind, ", ".join(KINDS), "Use 'note' for anything else.")
     record = ["event", time.monotonic_ns(), os.getpid(), threading.get_native_id(), kind, name, value]
-    line = json.dumps(record, default=repr).encode() + b"\n"
+    try:
+        line = json.dumps(record, default=repr, allow_nan=False).encode() + b"\n"
+    except ValueError:
+        raise BadValue("value", value, "what JSON can hold, so no NaN and no infinity", "Emit its repr.") from None
     if len(line) > EVENT_BYTES_MOST:
         raise BadValue("value", value, f"an event of at most {EVENT_BYTES_MOST} bytes", "Emit a shorter summary.")
     if _pipe:

@@ -13,7 +13,7 @@ import traceback
 from importlib.machinery import PathFinder
 from types import ModuleType
 
-from labkit.child import leftovers
+from labkit.child import leftovers, waits
 from labkit.child.emit import connect, send
 from labkit.child.keeper import STACKS, TASK
 from labkit.child.processes import COOKIE
@@ -39,6 +39,8 @@ def main(folder: str, preload: str) -> None:
     faulthandler.enable(stacks)
     faulthandler.register(signal.SIGUSR1, stacks, all_threads=True, chain=False)
     connect(_private_copy(_EVENTS))
+    waits.install()
+    sys.path.append(folder)  # it holds a link to labkit and no other module: for children that multiprocessing spawns
     sys.meta_path.insert(0, _TagSharedNames(os.environ[COOKIE], folder))
     if preload:
         importlib.import_module(preload)
@@ -54,39 +56,39 @@ def main(folder: str, preload: str) -> None:
 
 def _report(task: dict[str, Any]) -> bool:
     """Run the task and send how it went. Return True if it returned a result; SystemExit passes through."""
+    worker = os.getpid()
     try:
         workload = _load(task["workload"], task["source"])
         send(["begin", time.monotonic_ns(), _version()])
         began_ns = time.monotonic_ns()
         value = workload(**task["params"])
         elapsed_ns = time.monotonic_ns() - began_ns
+        record = _result(elapsed_ns, value)
     except SystemExit:
         raise
     except NotHere as missing:
-        send(["unavailable", str(missing)])
-        return False
-    except BaseException as error:  # noqa: BLE001 - whatever a student's code raises is data
-        send(["error", _describe(error)])
-        return False
-    return _send_result(elapsed_ns, value)
+        record = ["unavailable", str(missing)]
+    except BaseException as error:
+        if os.getpid() != worker:
+            raise
+        record = ["error", _describe(error)]
+    if os.getpid() == worker:  # a forked copy that came back from the workload ends as any program does: it has no say
+        send(record)
+    return record[0] == "result"
 
 
-def _send_result(elapsed_ns: int, value: object) -> bool:
+def _result(elapsed_ns: int, value: object) -> list[object]:
+    """Make the record of what the workload returned, as plain data: nothing of the student's is looked at later."""
     result = value if isinstance(value, dict) else {} if value is None else {"value": value}
     try:
-        size = len(json.dumps(result, allow_nan=False))
-        record = ["result", elapsed_ns, result]
-        send(record if size <= _RESULT_BYTES else ["error", f"ValueError: the workload returned {size} bytes: {_LESS}"])
-    except (TypeError, ValueError, RecursionError) as error:
+        text = json.dumps(result, allow_nan=False)
+        if len(text) > _RESULT_BYTES:
+            return ["error", f"ValueError: the workload returned {len(text)} bytes: {_LESS}"]
+        return ["result", elapsed_ns, json.loads(text)]
+    except Exception as error:  # noqa: BLE001 - no descriptors, no memory, a full disk: an answer, not a silence
+        why = _describe(error).strip().splitlines()[-1]
         advice = "return numbers, text, or lists and dicts of them"
-        send(
-            [
-                "error",
-                f"TypeError: the workload returned a {type(value).__name__} that is not plain data ({error}): {advice}",
-            ]
-        )
-        return False
-    return size <= _RESULT_BYTES
+        return ["error", f"TypeError: the workload returned a {type(value).__name__}, no plain data ({why}): {advice}"]
 
 
 def _load(workload: str, source: Sequence[tuple[str, int, str]]) -> Callable[..., object]:
@@ -168,14 +170,21 @@ class _TagSharedNames:
         ledger, real = self.ledger, module._posixshmem  # noqa: SLF001
         module._SHM_NAME_PREFIX = self.prefix  # noqa: SLF001
 
+        def note(sign: str, path: str) -> None:
+            if sign:
+                with open(ledger, "a") as file:
+                    file.write(f"{sign}{path}\n")
+
         class Noted:
             shm_unlink = staticmethod(real.shm_unlink)
 
             @staticmethod
             def shm_open(path: str, flags: int, mode: int = 0o777) -> int:
-                if flags & os.O_CREAT:
-                    with open(ledger, "a") as file:
-                        file.write(f"{path}\n")  # named before it exists, so that a crash in between loses nothing
-                return real.shm_open(path, flags, mode=mode)  # type: ignore[no-any-return]
+                note("+" if flags & os.O_CREAT else "", path)  # before it exists: a crash in between loses nothing
+                try:
+                    return real.shm_open(path, flags, mode=mode)  # type: ignore[no-any-return]
+                except FileExistsError:
+                    note("-", path)  # somebody else's: it must outlive this run
+                    raise
 
         module._posixshmem = Noted  # noqa: SLF001

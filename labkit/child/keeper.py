@@ -2,6 +2,7 @@
 
 It runs in a session of its own and is a child subreaper, so every descendant of the worker stays its descendant however
 often it forks. It ends a run by killing its whole tree until ``waitpid`` says ECHILD: the proof that nothing is left.
+It also makes and removes the run's folder, so there is no moment at which a killed kernel leaves one to nobody.
 
 Kernel to keeper, JSON lines on a socket: a setup (folder, interpreter, limits), a task (what to run), then perhaps
 ``stop``; end-of-file means that the kernel is gone. Keeper to kernel, frames: length (4 bytes), kind (1 byte), payload:
@@ -24,6 +25,7 @@ from labkit.child import launch, leftovers, processes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["HEADER", "STACKS", "TASK", "main"]
@@ -33,11 +35,11 @@ STACKS = "stacks"  # files in the run's folder
 TASK = "task"
 
 _TICK_S = 0.1  # between two looks at the tree; each costs about 0.4 ms of CPU
-_START_S = 20.0  # for the interpreter to start and to import the workload
 _SPARE_S = 3600.0  # for a worker that was started ahead to get its task
-_GRACE_S = 0.3  # for the stack dump at a deadline
+_GRACE_S = 0.3  # for each of the two answers at a deadline
 _KILL_S = 5.0  # for killing the tree
 _TRACKER_S = 1.0  # for resource trackers to unlink names
+_REMOVE_S = 10.0  # from the end of the run until its files are gone; the kernel hears nothing in between
 _READ_BYTES = 1 << 20
 _KEPT_BYTES = 32 << 10  # of the output: this much of its beginning, and of its end
 _LINE_BYTES = 4 << 20  # longest record
@@ -46,14 +48,14 @@ _SUBREAPER = 36  # prctl(2): PR_SET_CHILD_SUBREAPER
 _ENDS = (b'["result"', b'["error"', b'["unavailable"')
 
 
-def main(sock: int, lock: int) -> None:  # noqa: ARG001 - held open, not used
-    """Keep one run, from its setup to its end. ``lock`` stays locked as long as this process lives."""
-    keeper = Keeper(socket.socket(fileno=sock))
+def main() -> None:
+    """Keep one run, from its setup to its end. The socket to the kernel is standard input: a low number, always."""
+    keeper = Keeper(socket.socket(fileno=0))
     try:
         keeper.keep()
     except BaseException as error:  # noqa: BLE001 - a full disk or a bug must be an answer, never a silence
         keeper.give_up(f"{type(error).__name__}: {error}")
-    os._exit(0)  # nothing may run after the end: `lock` is freed by the system, and only then
+    os._exit(0)  # nothing may run after the end: the folder's lock is freed by the system, and only then
 
 
 class Keeper:
@@ -65,6 +67,7 @@ class Keeper:
         self.setup: dict[str, Any] = {}
         self.limits: dict[str, Any] = {}
         self.folder, self.run_id = "", ""
+        self.lock: int | None = None  # held as long as this process lives
         self.worker, self.childless = 0, False
         self.status: int | None = None
         self.usage: resource.struct_rusage | None = None
@@ -72,20 +75,24 @@ class Keeper:
         self.readable: list[int] = []
         self.partial, self.skipping, self.dropped_count = bytearray(), False, 0
         self.head, self.tail, self.output_bytes, self.events_bytes = bytearray(), bytearray(), 0, 0
-        self.seen: dict[int, Any] = {}
+        self.seen: set[int] = set()
+        self.names: set[str] = set()  # in shared memory at the last look
+        self.mapped: set[str] = set()  # those that this run's processes were seen to map
         self.ending, self.reason = "", ""
         self.began = time.monotonic()
         self.end_at = self.next_tick = self.began + _SPARE_S  # a spare waits this long for its task
-        self.running = self.said_begin = self.said_result = False
+        self.running = self.said_begin = self.said_result = self.said_waits = False
 
     def keep(self) -> None:
         """Start the worker, watch it, end it, report."""
-        self._ignore_signals()
+        self._catch_signals()
         self.setup = json.loads(self._line(wait=True))
         self.limits, self.folder, self.run_id = self.setup["limits"], self.setup["folder"], self.setup["run_id"]
         launch.prctl_linux(_SUBREAPER, 1)
-        leftovers.note_shared_names(self.folder)
-        self._start_worker()
+        self.lock = launch.make_folder(self.folder)
+        self.names = leftovers.note_shared_names(self.folder)
+        self.worker, self.task_pipe, self.events, self.output = launch.start(self.setup)
+        self.readable = [self.events, self.output]
         self.sock.setblocking(False)  # noqa: FBT003 - its only parameter
         self._obey()
         while not self.ending:
@@ -96,20 +103,28 @@ class Keeper:
         """Report that the keeper itself failed, after ending what it had started."""
         with contextlib.suppress(Exception):
             self._kill_tree()
-            leftovers.remove_names(self.run_id, self.folder)
-            leftovers.remove_folder(self.folder)
+            if self.lock is not None:  # else the folder is not this run's
+                leftovers.remove_names(self.run_id, self.folder, self.mapped)
+                leftovers.remove_folder(self.folder)
         with contextlib.suppress(Exception):
-            self._push(b"Z", json.dumps({"ending": "NOT_STARTED", "reason": error[:500]}).encode())
+            ending = "LOST" if self.running else "NOT_STARTED"
+            self._push(b"Z", json.dumps({"ending": ending, "reason": error[:500]}).encode())
             self._flush_for(_KILL_S)
 
     # ------------------------------------------------------------------------------------------------ start
-    def _ignore_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1):
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
             signal.signal(number, lambda *_: None)  # handlers, since an ignored signal would stay ignored after exec
+        signal.signal(signal.SIGTERM, self._told_to_end)
         self.wake, wake = os.pipe()
         for end in (self.wake, wake):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)  # a worker's death ends the wait at once
+
+    def _told_to_end(self, *_: object) -> None:
+        """Obey SIGTERM: a Jupyter kernel sends it to all its descendants when it is shut down, and waits for them."""
+        if not self.ending:
+            self.ending, self.reason = "LOST", "its keeper was told to end by SIGTERM; what it kept was removed"
 
     def _line(self, *, wait: bool) -> bytes:
         """Take the next line from the kernel; empty if there is none yet."""
@@ -123,10 +138,6 @@ class Keeper:
         line, _, rest = bytes(self.inbox).partition(b"\n")
         self.inbox[:] = rest
         return line
-
-    def _start_worker(self) -> None:
-        self.worker, self.task_pipe, self.events, self.output = launch.start(self.setup)
-        self.readable = [self.events, self.output]
 
     # ------------------------------------------------------------------------------------------------ watch
     def _obey(self) -> None:
@@ -142,7 +153,7 @@ class Keeper:
         with open(os.path.join(self.folder, TASK), "wb") as file:
             file.write(task)
         self.running, self.began = True, time.monotonic()
-        self.end_at, self.next_tick = self.began + _START_S, self.began + _TICK_S
+        self.end_at, self.next_tick = self.began + self.setup["start_s"], self.began + _TICK_S
         with contextlib.suppress(BrokenPipeError):  # the interpreter may have failed already: its exit is seen next
             os.write(self.task_pipe, b"g")
 
@@ -180,26 +191,33 @@ class Keeper:
             self.ending, self.linked = self.ending or "STOPPED", False
         elif self.ending:
             pass
-        elif self.status is not None and self.running:
+        elif self.status is not None:
             self.ending = "EXITED"
         elif self.output_bytes > limits["output_bytes"] or self.events_bytes > limits["events_bytes"]:
             self.ending = "OVER_OUTPUT"
             self.reason = f"{self.output_bytes} bytes printed, {self.events_bytes} bytes of events"
         elif now >= self.end_at:
-            self.ending = "LINGERED" if self.said_result else "TIMED_OUT"
+            self.ending = "LINGERED" if self.said_result else "TIMED_OUT" if self.said_begin else "NOT_STARTED"
+            if not self.said_begin:
+                self.reason = f"the workload had not begun {now - self.began:.0f} s after its interpreter was started"
         elif now >= self.next_tick:
             self.next_tick = now + _TICK_S
             self._look()
 
     def _look(self) -> None:
         tree = processes.tree(os.getpid())
-        self.seen.update({p.pid: p for p in tree.values()})
+        if tree.keys() - self.seen:
+            self.seen |= tree.keys()
+            leftovers.note_processes(self.folder, tree.values())
+        names = leftovers.shared_names()
+        if names - self.names:  # somebody made a segment: if it was made from C, only a map can say who
+            self.mapped |= leftovers.mapped_names(tree, self.folder)
+        self.names = names
         rss_bytes = sum(p.rss_bytes for p in tree.values())
         beat = {
             "processes_count": len(tree),
             "threads_count": sum(p.threads_count for p in tree.values()),
             "rss_bytes": rss_bytes,
-            "known": [[p.pid, p.start] for p in list(tree.values())[:64]],
         }
         self._push(b"H", json.dumps(beat).encode())
         if len(tree) > self.limits["processes_count"]:
@@ -240,13 +258,15 @@ class Keeper:
             self.dropped_count += 1
 
     def _take_event(self, line: bytes) -> None:
-        if len(self.outbox) > _QUEUE_BYTES:
+        if len(self.outbox) > _QUEUE_BYTES and line.startswith(b'["event"'):
             self.dropped_count += 1
             return
         self._push(b"E", line)
         if line.startswith(b'["begin"') and not self.said_begin:
             self.said_begin = True
             self.end_at = time.monotonic() + self.limits["deadline_s"]  # the deadline is for the workload alone
+        elif line.startswith(b'["waits"'):
+            self.said_waits = True
         elif line.startswith(_ENDS) and not self.said_result:
             self.said_result = True
             self.end_at = min(self.end_at, time.monotonic() + self.limits["linger_s"])
@@ -266,17 +286,16 @@ class Keeper:
     # ------------------------------------------------------------------------------------------------ end
     def _end(self) -> None:
         ended_at = time.monotonic()
-        if self.ending in ("TIMED_OUT", "LINGERED") and self.status is None:
-            self._dump_stacks()
-        removed, mapped = self._kill_tree()
+        if self.ending in ("TIMED_OUT", "LINGERED", "NOT_STARTED") and self.status is None:
+            self._ask_threads()
+        removed = self._kill_tree()
         for descriptor in list(self.readable):
             while time.monotonic() < ended_at + _KILL_S and self._drain(descriptor):
                 pass
         stacks = self._stacks()
-        tmp_files = sum(len(files) for _, _, files in os.walk(os.path.join(self.folder, "tmp")))
         left = [f"{p.pid} {p.name}" for p in processes.tree(os.getpid()).values()]
-        names, names_left = leftovers.remove_names(self.run_id, self.folder, mapped)
-        gone = leftovers.remove_folder(self.folder)
+        names, names_left = leftovers.remove_names(self.run_id, self.folder, self.mapped)
+        files_count, gone = leftovers.remove_folder(self.folder, ended_at + _REMOVE_S - time.monotonic())
         status, usage = self.status, self.usage
         report = {
             "ending": self.ending,
@@ -292,40 +311,46 @@ class Keeper:
                 left[:50],
                 names[:50],
                 names_left[:50],
-                tmp_files,
+                files_count,
                 not gone,
             ],
         }
         self._push(b"Z", json.dumps(report).encode())
         self._flush_for(_KILL_S)
 
-    def _dump_stacks(self) -> None:
-        """Ask every thread of the worker where it stands; faulthandler answers even while C code holds the GIL."""
+    def _ask_threads(self) -> None:
+        """Ask the worker where its threads stand, and what they wait for.
+
+        faulthandler answers the first signal even while C code holds the GIL; the second one needs the GIL. They are
+        sent one after the other: while the main thread has one to handle, Linux gives the next to another thread.
+        """
+        stacks = os.path.join(self.folder, STACKS)
+        if self._signal_until(signal.SIGUSR1, lambda: _size(stacks) > 0):
+            self._signal_until(signal.SIGUSR2, lambda: self.said_waits)
+
+    def _signal_until(self, number: signal.Signals, answered: Callable[[], bool]) -> bool:
+        """Send the worker a signal, and read what it says until it has answered, is gone or is given up."""
         until = time.monotonic() + _GRACE_S
         with contextlib.suppress(OSError):
-            os.kill(self.worker, signal.SIGUSR1)
-        size = -1
-        while time.monotonic() < until and self.status is None:
-            select.select(self.readable, [], [], 0.03)
+            os.kill(self.worker, number)
+        while time.monotonic() < until and self.status is None and not answered():
+            select.select(self.readable, [], [], 0.02)
             for descriptor in list(self.readable):
                 self._drain(descriptor)
             self._reap()
-            before, size = size, _size(os.path.join(self.folder, STACKS))
-            if size > 0 and size == before:
-                break  # written, and no longer growing
+        return answered()
 
-    def _kill_tree(self) -> tuple[list[str], set[str]]:
+    def _kill_tree(self) -> list[str]:
         """Kill every descendant until the system says that there is none. Return those found beside the worker."""
         began = time.monotonic()
         found: dict[int, str] = {}
-        mapped: set[str] = set()
         trackers: set[int] = set()
         self._reap()
         while not self.childless and time.monotonic() < began + _KILL_S:
             tree = processes.tree(os.getpid())
             found.update({p.pid: f"{p.pid} {p.name}" for p in tree.values() if p.pid != self.worker})
             if len(tree) <= 64:  # noqa: PLR2004 - a fork bomb is killed before it is searched
-                mapped |= leftovers.mapped_names(tree, self.folder)
+                self.mapped |= leftovers.mapped_names(tree, self.folder)
                 trackers |= {pid for pid in tree if processes.is_tracker(pid)}
             spare = trackers & tree.keys() if time.monotonic() < began + _TRACKER_S else set()
             if not spare:
@@ -336,7 +361,7 @@ class Keeper:
             self._reap()
             time.sleep(0.002)
             self._reap()
-        return [name for pid, name in found.items() if pid not in trackers], mapped
+        return [name for pid, name in found.items() if pid not in trackers]
 
     def _printed(self) -> str:
         cut = self.output_bytes - len(self.head) - len(self.tail)
@@ -363,7 +388,7 @@ class Keeper:
 
     def _flush_for(self, limit_s: float) -> None:
         until = time.monotonic() + limit_s
-        self.sock.setblocking(False)  # noqa: FBT003
+        self.sock.setblocking(False)  # noqa: FBT003 - its only parameter
         self._flush()
         while self.linked and self.outbox and time.monotonic() < until:
             select.select([], [self.sock], [], 0.1)

@@ -1,4 +1,7 @@
-"""Start a worker from its keeper: pipes, limits, a session of its own, a fresh interpreter. Standard library only."""
+"""Start a worker from its keeper: folder, pipes, limits, own session, fresh interpreter. Standard library only.
+
+A folder belongs to a living run as long as the lock on it (flock) is held, whatever the wall clock says.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections import namedtuple
 
 from labkit.child import processes
@@ -16,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["BOOT", "ROOT", "Worker", "prctl_linux", "start"]
+__all__ = ["BOOT", "ROOT", "Worker", "make_folder", "prctl_linux", "start", "take_lock"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # How a bare interpreter finds labkit, and nothing else of the folder that labkit lies in.
@@ -26,9 +30,42 @@ BOOT = (
 )
 _DEATH_SIGNAL = 1  # prctl(2): PR_SET_PDEATHSIG
 _PIPE_BYTES = 1 << 20  # fewer wake-ups under a flood
+_TRIES = 100
+_CPU_S = 660  # on each core: more than the longest deadline; a spare does not know yet which one it will have
 
 # Pid of the worker, and the keeper's ends of the three pipes. (namedtuple: typing would double the start-up time.)
 Worker = namedtuple("Worker", "pid task events output")  # noqa: PYI024
+
+
+def make_folder(folder: str) -> int:
+    """Make a run's private folder (mode 0700). Return the descriptor that holds its lock."""
+    for number in range(_TRIES):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            if number == 0:
+                raise  # it is somebody else's
+        lock = take_lock(folder)
+        if lock is not None:
+            return lock
+        time.sleep(0.01)  # a janitor came between these two lines: it takes the folder away
+    raise FileNotFoundError(f"{folder} was taken away {_TRIES} times while it was made")
+
+
+def take_lock(folder: str) -> int | None:
+    """Take a folder's lock; None if somebody holds it, or took the folder away meanwhile."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), os.stat(folder)):
+            return lock
+    except OSError:
+        pass  # held, or gone
+    os.close(lock)
+    return None
 
 
 def start(setup: dict[str, Any]) -> Worker:
@@ -38,7 +75,8 @@ def start(setup: dict[str, Any]) -> Worker:
         setup: The kernel's first line: run_id, folder, python, preload, environment, limits.
     """
     folder = os.path.join(setup["folder"], "tmp")
-    os.makedirs(folder, 0o700, exist_ok=True)
+    os.mkdir(folder, 0o700)
+    os.symlink(os.path.join(ROOT, "labkit"), os.path.join(setup["folder"], "labkit"))
     events, worker_events = os.pipe()
     output, worker_output = os.pipe()
     worker_task, task = os.pipe()
@@ -77,12 +115,11 @@ def _isolate(keeper: int, limits: dict[str, Any]) -> None:
         os._exit(0)  # the keeper died before the line above
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if the machine runs out of memory, the experiment goes first
-    cpu_s = int((limits["deadline_s"] + 60) * (os.cpu_count() or 1)) + 60
     wanted = {
         "RLIMIT_CORE": 0,
         "RLIMIT_FSIZE": limits["file_bytes"],
         "RLIMIT_NOFILE": limits["open_files_count"],
-        "RLIMIT_CPU": cpu_s,  # it burns no CPU for ever, even if everybody else is gone
+        "RLIMIT_CPU": _CPU_S * (os.cpu_count() or 1),  # it burns no CPU for ever, even if everybody else is gone
     }
     for name, value in wanted.items():
         with contextlib.suppress(AttributeError, ValueError, OSError):  # macOS refuses some
@@ -94,11 +131,11 @@ def _isolate(keeper: int, limits: dict[str, Any]) -> None:
 
 def _place(ends: tuple[int, int, int]) -> None:
     """Give the worker its descriptors: 0 nothing, 1 and 2 output, 3 events, 4 task; and no other."""
-    task, events, output = (fcntl.fcntl(end, fcntl.F_DUPFD, 64) for end in ends)
+    task, events, output = (fcntl.fcntl(end, fcntl.F_DUPFD, 5) for end in ends)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (output, 1), (output, 2), (events, 3), (task, 4)):
         os.dup2(source, target, inheritable=True)
-    os.closerange(5, 256)
+    os.closerange(5, 64)  # the rest closes itself at exec
 
 
 def _become(setup: dict[str, Any], tmp: str) -> None:

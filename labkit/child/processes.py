@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["COOKIE", "Process", "every", "is_tracker", "kill", "pss_bytes", "read", "tree", "with_cookie"]
+__all__ = ["COOKIE", "Process", "boot", "every", "is_tracker", "kill", "pss_bytes", "read", "tree", "with_cookie"]
 
 COOKIE = "LABKIT_RUN"  # environment variable that names the run in each of its processes
 LINUX = os.path.isdir("/proc/self/task")
@@ -39,6 +39,15 @@ def read(pid: int) -> Process | None:
     part = text[end + 2 :].split()
     rss_bytes = int(part[21]) * _PAGE_BYTES
     return Process(pid, int(part[1]), int(part[2]), chr(part[0][0]), int(part[17]), int(part[19]), rss_bytes, name)
+
+
+def boot() -> str:
+    """Name this start of the machine: pids and start times mean nothing after the next."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"
 
 
 def every() -> dict[int, Process]:
@@ -135,11 +144,15 @@ def _children(pid: int) -> list[int]:
     """Children of every thread of a process, from the kernel's own lists."""
     pids: list[int] = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return pids  # it has ended while we looked
+    for thread in threads:
+        try:
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 pids += map(int, file.read().split())
-    except OSError:
-        pass  # the process, or one of its threads, ended while we looked
+        except OSError:
+            pass  # this thread has, and its children are another's
     return pids
 
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["in_processes", "in_threads"]
 
 
-def in_threads(
-    work: Callable[[str, Callable[[], int]], Json], *, workers: int, duration_s: float
-) -> tuple[int, list[Json]]:
+def in_threads(work: Callable[[str, Callable[[], int]], Json], *, workers: int, duration_s: float) -> list[Json]:
     """Play one round with threads of this process.
 
     Args:
@@ -36,19 +34,18 @@ def in_threads(
         duration_s: Time from the start of the round to its stop, in seconds.
 
     Returns:
-        The monotonic time in ns at which the round began, and what each worker returned.
+        What each worker returned.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(workers) as pool, _pipe() as ready, _pipe() as go:
         wait = partial(_wait, ready[1], go[0])
         shares = [pool.submit(work, f"worker {n}", wait) for n in range(1, workers + 1)]
-        return _begin(ready[0], go[1], workers, duration_s), [share.result() for share in shares]
+        _begin(ready[0], go[1], workers, duration_s)
+        return [share.result() for share in shares]
 
 
-def in_processes(
-    work: Callable[[str, Callable[[], int]], Json], *, workers: int, duration_s: float
-) -> tuple[int, list[Json]]:
+def in_processes(work: Callable[[str, Callable[[], int]], Json], *, workers: int, duration_s: float) -> list[Json]:
     """Play one round with forked processes; see `in_threads`.
 
     What a worker returns must be JSON, shorter than 512 bytes (and comes back as lists where it was a tuple).
@@ -70,7 +67,7 @@ def in_processes(
                         os.close(go[1])  # else no worker would see the end of this pipe when the parent dies
                         _serve(replies[1], partial(work, f"worker {n}", partial(_wait, ready[1], go[0])))
                     pids.append(pid)
-                start_ns = _begin(ready[0], go[1], workers, duration_s)
+                _begin(ready[0], go[1], workers, duration_s)
         finally:  # reached with both pipes closed, so that workers still at the barrier give up
             statuses += [os.waitpid(pid, 0)[1] for pid in pids]
         # A pipe holds all replies, so no worker had to wait for this read. The mark ends it if nobody replied.
@@ -80,7 +77,7 @@ def in_processes(
     failures = [str(reply["failed"]) for reply in told if "failed" in reply]
     if failures or len(told) != workers:
         raise RuntimeError("\n".join(failures) or f"a worker process died (wait statuses {statuses})")
-    return start_ns, [reply["returned"] for reply in told]
+    return [reply["returned"] for reply in told]
 
 
 @contextmanager
@@ -93,12 +90,11 @@ def _pipe() -> Iterator[tuple[int, int]]:
         os.close(ends[0])
 
 
-def _begin(ready: int, go: int, workers: int, duration_s: float) -> int:
+def _begin(ready: int, go: int, workers: int, duration_s: float) -> None:
     for _ in range(workers):
         os.read(ready, 1)
-    start_ns = time.monotonic_ns()
-    os.write(go, (start_ns + int(duration_s * 1e9)).to_bytes(8, "little") * workers)
-    return start_ns
+    stop_ns = time.monotonic_ns() + int(duration_s * 1e9)
+    os.write(go, stop_ns.to_bytes(8, "little") * workers)
 
 
 def _wait(ready: int, go: int) -> int:

@@ -204,7 +204,8 @@ def end_servers() -> None:
 
     _server()._stop()  # noqa: SLF001
     tracker: Any = resource_tracker._resource_tracker  # noqa: SLF001
-    tracker._stop()  # noqa: SLF001
+    if tracker._pid is not None:  # noqa: SLF001
+        tracker._stop()  # noqa: SLF001
 
 
 def _server() -> Any:

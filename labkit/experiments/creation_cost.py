@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from labkit.child import starts as units
 from labkit.child.clocks import cpu_clock, uss_bytes
-from labkit.model import LOOKS, MIB, Experiment, Limits, Verdict, in_words
+from labkit.limits import Limits
+from labkit.model import LOOKS, Experiment, Verdict
+from labkit.units import MIB, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,11 +171,13 @@ def draw(table: DataFrame, ax: Axes) -> None:
         arm: {value / scale: ms for value in values if (ms := list(rows[rows[varied[0]] == value]["cpu_ms"]))}
         for arm, rows in costs.items()
     }
-    artists.lines(ax, [artists.Line(arm, looks[arm], points[arm]) for arm in middles])
+    artists.lines(
+        ax, [artists.Line(arm, looks[arm], points[arm], quiet=arm not in ("thread", "fork")) for arm in middles]
+    )
 
 
 def _rounded(ratio: float) -> str:
-    return f"{ratio:.1f}" if ratio < 9.95 else f"{float(f'{ratio:.2g}'):,.0f}"  # noqa: PLR2004 - two digits are enough
+    return f"{ratio:.2g}" if ratio < 9.95 else f"{float(f'{ratio:.2g}'):,.0f}"  # noqa: PLR2004 - rounds to 10
 
 
 def expect(machine: Machine) -> list[str]:
@@ -194,15 +198,15 @@ def expect(machine: Machine) -> list[str]:
 
 
 def _judge_cost(table: DataFrame) -> Verdict:
-    return _compare(table, "cpu_per_start_s", "CPU time")
+    return _compare(table, "cpu_per_start_s", "Starting and ending a process", "CPU time")
 
 
 def _judge_memory(table: DataFrame) -> Verdict:
-    return _compare(table, "uss_per_unit_bytes", "private memory")
+    return _compare(table, "uss_per_unit_bytes", "A process", "private memory")
 
 
 def _judge_expensive(table: DataFrame) -> Verdict:
-    verdict = _compare(table, "cpu_per_start_s", "CPU time")
+    verdict = _compare(table, "cpu_per_start_s", "Starting and ending a process", "CPU time")
     forks = table[(table["ending"] == "finished") & (table["arm"] == "fork")]
     sizes = sorted(forks["parent_bytes"].unique()) if len(forks) else []
     if verdict.effect is None or len(sizes) < 2:  # noqa: PLR2004 - growth needs two sizes
@@ -211,10 +215,10 @@ def _judge_expensive(table: DataFrame) -> Verdict:
     grown = " and ".join(
         f"{in_words('_s', float(cost[size]))} with {in_words('_bytes', int(size))}" for size in (sizes[0], sizes[-1])
     )
-    return replace(verdict, sentence=f"{verdict.sentence} One fork took {grown} of memory in the parent.")
+    return replace(verdict, sentence=f"{verdict.sentence} One fork took {grown} of extra memory in the parent.")
 
 
-def _compare(table: DataFrame, column: str, what: str) -> Verdict:
+def _compare(table: DataFrame, column: str, subject: str, what: str) -> Verdict:
     """Compare the cheapest kind of process with a thread, at the smallest memory of the parent that was measured."""
     from statistics import median
 
@@ -235,7 +239,7 @@ def _compare(table: DataFrame, column: str, what: str) -> Verdict:
     cheapest, dearest = min(enough, key=middles.__getitem__), max(enough, key=middles.__getitem__)
     ratio = ratio_interval(enough[cheapest], threads)
     sizes = f"{in_words(column, middles[cheapest])} against {in_words(column, middles['thread'])}"
-    sentence = f"A process takes {_rounded(ratio.middle)} times the {what} of a thread ({cheapest}: {sizes})"
+    sentence = f"{subject} takes {_rounded(ratio.middle)} times the {what} of a thread ({cheapest}: {sizes})"
     more = f", by {dearest} {_rounded(middles[dearest] / middles['thread'])} times" if len(enough) > 1 else ""
     clear = ratio.low > 1 or ratio.high < 1
     return Verdict(

@@ -20,7 +20,8 @@ from labkit.child.clocks import thread_clock
 from labkit.child.emit import emit
 from labkit.child.rounds import in_processes, in_threads
 from labkit.child.shared import SharedCell, fork_lock
-from labkit.model import LOOKS, Experiment, Verdict, in_words
+from labkit.model import LOOKS, Experiment, Verdict
+from labkit.units import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,20 +89,19 @@ class _Adder:
             return int(self.names["box"].count)
         return int(self.names["counter"] + self.names["box"].count + self.names["entries"]["count"])
 
-    def work(self, number: int, name: str, wait: Callable[[], int]) -> tuple[int, int, float, float, int]:
-        """Take part in one round; return additions made, counter seen, run time, run-queue delay, end in ns."""
+    def work(self, number: int, name: str, wait: Callable[[], int]) -> tuple[int, int, float, float, float]:
+        """Take part in one round; return additions made, counter seen, and run time, run-queue delay and wall in s."""
         stop_ns = wait()
         emit("begin", name, number)
-        run_s, delay_s = thread_clock()
+        begin_s, (run_s, delay_s) = time.perf_counter(), thread_clock()
         made: int = self.names["add"](stop_ns)
-        run_end_s, delay_end_s = thread_clock()
-        end_ns = time.monotonic_ns()
+        (run_end_s, delay_end_s), end_s = thread_clock(), time.perf_counter()
         emit("end", name, made)
-        return made, self.seen(), run_end_s - run_s, delay_end_s - delay_s, end_ns
+        return made, self.seen(), run_end_s - run_s, delay_end_s - delay_s, end_s - begin_s
 
 
 def _repeat(
-    play: Callable[..., tuple[int, list[Json]]],
+    play: Callable[..., list[Json]],
     adder: Callable[[], _Adder],
     *,
     workers: int,
@@ -114,10 +114,10 @@ def _repeat(
     try:
         for number in range(1, rounds + 1):
             counter = adder()
-            start_ns, shares = play(partial(counter.work, number), workers=workers, duration_s=_ROUND_S)
-            made, seen, run_s, delay_s, end_ns = zip(*shares, strict=True)
+            shares = play(partial(counter.work, number), workers=workers, duration_s=_ROUND_S)
+            made, seen, run_s, delay_s, wall_s = zip(*shares, strict=True)
             lost = sum(made) - (sum(seen) if counter.memory == "copies" else counter.seen())
-            played.append((sum(made), lost, lost > 0, sum(run_s), sum(delay_s), (max(end_ns) - start_ns) / 1e9))
+            played.append((sum(made), lost, lost > 0, sum(run_s), sum(delay_s), sum(wall_s)))
     finally:
         sys.setswitchinterval(before)
     added, lost, with_loss, run, delay, wall = (sum(column) for column in zip(*played, strict=True))
@@ -127,7 +127,7 @@ def _repeat(
         "lost_ratio": lost / added,
         "rounds_with_loss_count": with_loss,
         "cpu_per_addition_s": run / added,
-        "demanded_cores": (run + delay) / wall,
+        "demanded_cores": workers * (run + delay) / wall,  # each over its own time: it may be late to begin
         "delay_ratio": delay / run if run else 0.0,  # Windows reads a thread's clock in steps of 16 ms
     }
 
@@ -187,8 +187,8 @@ def _row(rows: DataFrame, *, grouped: bool) -> artists.Row:
 
     first, name = rows.iloc[0], _name(rows)
     lost = [float(value) for value in 100 * rows["lost_ratio"]]
-    text = f"{_percent(float(rows['lost_ratio'].median()))} lost"
-    label, text = (str(first["body"]), f"{text}: {name}") if grouped else (name, text)
+    text = _percent(float(rows["lost_ratio"].median()))
+    label, text = (str(first["body"]), f"{text}  {name}") if grouped else (name, f"{text} lost")
     return artists.Row(label, LOOKS[EXPERIMENT.units[str(first["arm"])]], lost, text, hollow=bool(first["lock"]))
 
 
@@ -251,12 +251,13 @@ def _judge_race(table: DataFrame) -> Verdict:
         return Verdict(outcome="cannot be measured here", sentence=f"{sentence}.", reason=reason, runs_count=len(runs))
     hits, tries = int(runs["rounds_with_loss_count"].sum()), int(runs["rounds"].sum())
     share, lost = wilson(hits, tries), median_interval([float(value) for value in runs["lost_ratio"]])
-    bodies = " and ".join(f"'{body}'" for body in sorted(runs["body"].unique()))
-    what = f"threads without a lock, {bodies}, Python {' and '.join(sorted(runs['python'].unique()))}"
+    what = "threads without a lock, Python " + " and ".join(sorted(runs["python"].unique()))
+    counts = runs.groupby("body")[["rounds_with_loss_count", "rounds"]].sum()
+    what += "".join(f"; '{body}' {row.iloc[0]:.0f} of {row.iloc[1]:.0f}" for body, row in counts.iterrows())
     few = not hits and share.high > 0.5  # noqa: PLR2004 - 3 rounds without a loss say next to nothing
     return Verdict(
         outcome="holds" if hits else "too close to call" if few else "does not hold",
-        sentence=f"{hits} of {tries} rounds lost additions, the median run {_percent(lost.middle)} of them ({what})."
+        sentence=f"{hits} of {tries} rounds lost additions, {_percent(lost.middle)} of them in the median run ({what})."
         if hits
         else f"0 of {tries} rounds lost an addition; at most {_percent(share.high)} of such rounds do ({what}).",
         effect=share.middle,

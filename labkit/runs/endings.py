@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from labkit.model import KINDS, Ending, Event, Receipt, Run
+from labkit.runs.stacks import crash_site
 
 if TYPE_CHECKING:
-    from labkit.model import Limits, Trial
+    from labkit.limits import Limits
+    from labkit.model import Trial
 
 __all__ = ["Heard"]
 
@@ -20,18 +22,18 @@ class Heard:
         """Begin with nothing heard."""
         self.trial, self.limits = trial, limits
         self.events: list[Event] = []
-        self.known: dict[int, int] = {}  # pid -> start time, of the processes in the latest heartbeats
+        self.processes_most_count = 0  # alive at once, by the heartbeats
         self.began_ns: int | None = None
         self.python = ""
         self.result: dict[str, Any] | None = None
         self.elapsed_s: float | None = None
-        self.error = self.unavailable = ""
+        self.error = self.unavailable = self.waits = ""
         self.damaged_count = 0
 
     def take(self, kind: str, payload: bytes) -> None:
         """Take one frame: ``H`` comes from the keeper, ``E`` is whatever the worker wrote."""
         if kind == "H":
-            self.known.update(dict(json.loads(payload)["known"]))
+            self.processes_most_count = max(self.processes_most_count, json.loads(payload)["processes_count"])
             return
         try:
             tag, *rest = json.loads(payload, parse_constant=_refuse)
@@ -47,6 +49,8 @@ class Heard:
             if not (_whole(t_ns) and _whole(pid) and _whole(tid) and kind in KINDS and isinstance(name, str)):
                 return False
             self.events.append(Event(t_ns - self.began_ns, pid, tid, kind, name, value))
+        elif tag == "waits" and all(isinstance(sentence, str) for sentence in rest[0]):
+            self.waits = "; ".join(rest[0])[:2000]
         elif tag == "begin" and self.began_ns is None and _whole(rest[0]) and isinstance(rest[1], str):
             self.began_ns, self.python = rest[0], rest[1][:20]
         elif self.result is not None or self.error or self.unavailable:
@@ -82,7 +86,7 @@ class Heard:
             report = {
                 "ending": "LOST" if swept else "NOT_STARTED",
                 "reason": problem or "the keeper ended without a report; what it kept was ended and removed",
-                "receipt": [len(self.known), processes, [], names, [], 0, False],
+                "receipt": [self.processes_most_count, processes, [], names, [], 0, False],
             }
         ending, reason = self._ending(report)
         finished = ending in (Ending.FINISHED, Ending.LINGERED)
@@ -117,13 +121,13 @@ class Heard:
             return self._exit(report, reason)
         if ending is Ending.LINGERED and self.error:
             return Ending.RAISED, "other threads or processes of it did not end"
-        return ending, reason
+        return ending, reason or self.waits
 
     def _exit(self, report: dict[str, Any], reason: str) -> tuple[Ending, str]:
         """Tell apart the ways in which a process ends by itself."""
         code = report["exit_code"]
         if code < 0:
-            return Ending.KILLED, reason
+            return Ending.KILLED, crash_site(report.get("stacks", ""))
         if self.unavailable or self.error:
             return (Ending.UNAVAILABLE, self.unavailable) if self.unavailable else (Ending.RAISED, reason)
         if self.result is not None and code == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,11 +18,13 @@ from labkit.child.launch import BOOT, ROOT
 from labkit.runs import folders
 
 if TYPE_CHECKING:
-    from labkit.model import Limits, Trial
+    from labkit.limits import Limits
+    from labkit.model import Trial
 
-__all__ = ["SILENCE_S", "Link", "close", "discard_spare", "link_for", "prewarm"]
+__all__ = ["SILENCE_S", "START_S", "Link", "close", "discard_spare", "link_for", "prewarm"]
 
-SILENCE_S = 12.0  # a keeper sends a heartbeat every 0.1 s, and needs at most 7 s to end a run
+SILENCE_S = 12.0  # a keeper sends a heartbeat every 0.1 s, and needs at most 10 s to end a run
+START_S = 20.0  # for an interpreter to start and to import the workload
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
@@ -42,44 +45,48 @@ def link_for(trial: Trial, *, python: str, limits: Limits) -> Link:
 
 def _spawn(python: str, limits: Limits, preload: str) -> Link:
     """Start a keeper, which starts a worker, which waits for its task."""
-    run_id, folder, lock = folders.make()
-    ours, theirs = socket.socketpair()
-    _sockets.add(ours)
+    run_id, folder = folders.name_one()
     environment = {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith("LC_")}
+    setup = {"run_id": run_id, "folder": folder, "python": python, "preload": preload, "start_s": START_S}
+    setup |= {"limits": dataclasses.asdict(limits), "environment": environment}
+    ours, theirs = socket.socketpair()
     try:
-        code = BOOT.format(root=ROOT, module="keeper", args=f"{theirs.fileno()}, {lock}")
+        ours.settimeout(SILENCE_S)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", code],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", "-S", "-c", BOOT.format(root=ROOT, module="keeper", args="")],
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(), lock),
             start_new_session=True,
             cwd="/",
             env=environment,
         )
-        setup = {"run_id": run_id, "folder": folder, "python": python, "preload": preload}
-        setup_line = json.dumps({**setup, "limits": dataclasses.asdict(limits), "environment": environment})
-        ours.sendall(setup_line.encode() + b"\n")
     except BaseException:
         ours.close()
-        leftovers.remove_folder(folder)
         raise
     finally:
         theirs.close()
-        os.close(lock)
-    return Link(run_id, folder, ours, process)
+    _sockets.add(ours)
+    link = Link(run_id, folder, ours, process)
+    tell(link, setup)
+    return link
 
 
-def close(link: Link, known: dict[int, int] | None) -> tuple[list[str], list[str]] | None:
-    """Let go of a keeper. With ``known`` (it was lost) do its work from here: end its processes, remove its names."""
+def tell(link: Link, message: object) -> None:
+    """Send a keeper a line. One that has ended has said why: its last words can still be read."""
+    with contextlib.suppress(ConnectionError):
+        link.sock.sendall(json.dumps(message).encode() + b"\n")
+
+
+def close(link: Link, *, lost: bool) -> tuple[list[str], list[str]] | None:
+    """Let go of a keeper. If it was lost do its work from here: end its processes, remove its names and files."""
     try:
-        if known is None:
-            link.process.wait(SILENCE_S)
-            return None
+        if not lost:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                link.process.wait(SILENCE_S)
         link.process.kill()
         link.process.wait(SILENCE_S)
-        return leftovers.sweep(link.run_id, link.folder, list(known.items()))
+        return leftovers.sweep(link.run_id, link.folder) if lost else None
     finally:
         link.sock.close()
 
@@ -102,8 +109,8 @@ def discard_spare() -> None:
         links = [link for _, link in _spare]
         _spare.clear()
     for link in links:
-        link.sock.close()  # its keeper sees that, and ends it
-        link.process.wait(SILENCE_S)
+        link.sock.shutdown(socket.SHUT_RDWR)  # its keeper sees that, and ends it
+        close(link, lost=False)
 
 
 def _take_spare(python: str, limits: Limits) -> Link | None:
@@ -111,8 +118,8 @@ def _take_spare(python: str, limits: Limits) -> Link | None:
         if not _spare or _spare[0][0] != _fits(python, limits):
             return None
         _, link = _spare.pop()
-    if link.process.poll() is not None:
-        link.sock.close()
+    if link.process.poll() is not None:  # it waited an hour, or its worker was killed
+        close(link, lost=True)
         return None
     return link
 

@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from labkit.errors import BadValue
-from labkit.model import KINDS, MIB, Ending, Event, Machine, Part, Receipt, Run, Trial
+from labkit.model import KINDS, Ending, Event, Machine, Part, Receipt, Run, Trial
+from labkit.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from labkit.model import MIB
+from labkit.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from labkit.errors import BadRecording, BadValue
-from labkit.model import MIB, Machine, Run
+from labkit.model import Machine, Run
 from labkit.runs.lines import Wrong, header, line_of, machine_of, run_of
 from labkit.runs.machine import machine as this_machine
+from labkit.units import MIB
 
 __all__ = ["FILE_BYTES_MOST", "Recording", "load", "save"]
 

@@ -1,35 +1,43 @@
 """Run a workload in a process of its own, and outlive whatever it does: the kernel's side of the pipe.
 
 All delicate work is done in threads, since Python raises KeyboardInterrupt in the main thread only. The main thread
-puts a request into a queue (one C call), and waits; stopping is a flag and a line on a socket.
+puts a request into a queue (one C call), and waits; stopping is a flag and a line on a socket. An interrupt may come
+at any bytecode, and a second one at any bytecode of what handles the first: so the thread that conducts a run looks
+at each heartbeat whether the call that asked for it is still being executed, and stops the run if not. For the same
+reason the main thread uses no `threading.Event` or `threading.Thread`: an interrupt inside these leaves locks held.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import queue
-import select
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from labkit.child.keeper import HEADER
-from labkit.model import Limits, Run, Trial
+from labkit.limits import Limits
+from labkit.model import Ending, Run, Trial
 from labkit.runs import folders, keepers
 from labkit.runs.endings import Heard
 from labkit.runs.interpreters import probe
-from labkit.runs.travel import pack
+from labkit.runs.travel import folder_of, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from labkit.model import Event, Json
 
 __all__ = ["LiveRun", "begin", "run", "start"]
+
+_LOOK_S = 0.5  # between two looks of one who waits, should he be passed over
 
 
 class LiveRun:
@@ -41,9 +49,11 @@ class LiveRun:
         self._heard = Heard(trial, self.limits)
         self._asked = time.monotonic()
         self._stopped = False
+        self._unclaimed = [True]  # taken out by the one thread that conducts the run
+        self._caller: tuple[int, FrameType] | None = None  # thread and frame that wait for the run, if any must
         self._link: keepers.Link | None = None
         self._run: Run | None = None
-        self._done = threading.Event()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # holds something as soon as there is a run
 
     def __repr__(self) -> str:
         """Say what it is doing."""
@@ -52,7 +62,7 @@ class LiveRun:
     @property
     def done(self) -> bool:
         """True if the run has ended and nothing of it is left."""
-        return self._done.is_set()
+        return self._run is not None
 
     def stop(self) -> None:
         """End the run now; returns at once. `wait` then gives a `Run` that was stopped."""
@@ -71,19 +81,25 @@ class LiveRun:
         Raises:
             TimeoutError: If it has not ended by then; it goes on.
         """
-        if not self._done.wait(timeout_s) or self._run is None:
+        self.join(math.inf if timeout_s is None else timeout_s)
+        if self._run is None:
             raise TimeoutError(f"{self.trial.workload} has not ended after {timeout_s} s; wait again, or stop it")
         return self._run
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end for at most ``timeout_s`` seconds; return True if it has come."""
-        return self._done.wait(timeout_s)
+        until = time.monotonic() + timeout_s
+        while self._run is None and (left_s := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self._bell.get(timeout=min(left_s, _LOOK_S))
+                self._bell.put(None)  # for the next one who waits; if an interrupt comes in between, he looks himself
+        return self._run is not None
 
     def events(self) -> Iterator[Event]:
         """Yield each event as it arrives, from the first one, until the run has ended."""
         seen = 0
         while True:
-            ended = self._done.wait(0.01)
+            ended = self.join(0.01)
             heard = self._heard.events
             while seen < len(heard):
                 seen += 1
@@ -92,15 +108,33 @@ class LiveRun:
                 return
 
     def _launch(self) -> None:
-        _ensure_starter()
+        """Ask for the run to be conducted; asking again does nothing."""
         _requests.put(self)
+        try:
+            _ensure_starter()
+        except RuntimeError as error:  # the kernel can have no more threads, and this one is not to be held up
+            if self._claim():
+                self._finish(None, f"the kernel could not start a thread: {error}", None)
+
+    def _claim(self) -> bool:
+        """Say whether the caller is the first who is to see this run through."""
+        try:
+            return self._unclaimed.pop()
+        except IndexError:
+            return False
 
     def _conduct(self) -> None:
         """See the run through, in a thread of its own."""
-        report, problem, swept, link = None, "", None, None
+        if not self._claim():
+            return
+        report = {"ending": "STOPPED"} if self._stopped else None
+        if report:
+            self._finish(report, "", None)
+            return
+        problem, swept, link = "", None, None
         try:
             link = keepers.link_for(self.trial, python=self.python, limits=self.limits)
-            link.sock.sendall(_line(_task(self)))
+            keepers.tell(link, _task(self))
             self._link = link
             if self._stopped:  # it was set before the link could be seen
                 self.stop()
@@ -109,18 +143,29 @@ class LiveRun:
             problem = f"{type(error).__name__}: {error}"
         try:
             if link:
-                swept = keepers.close(link, self._heard.known if report is None else None)
-        except Exception as error:  # noqa: BLE001
+                swept = keepers.close(link, lost=report is None)
+        except Exception as error:  # noqa: BLE001 - no descriptors, no memory, a full disk: an answer, not a silence
             problem = problem or f"{type(error).__name__}: {error}"
+        self._finish(report, problem, swept)
+
+    def _finish(self, report: dict[str, Any] | None, problem: str, swept: tuple[list[str], list[str]] | None) -> None:
         lifetime_s = time.monotonic() - self._asked
-        self._run = self._heard.as_run(report, problem=problem, swept=swept, lifetime_s=lifetime_s)
-        self._done.set()
+        try:
+            self._run = self._heard.as_run(report, problem=problem, swept=swept, lifetime_s=lifetime_s)
+        except Exception as error:  # noqa: BLE001 - no descriptors, no memory, a full disk: an answer, not a silence
+            reason = f"its report could not be read: {type(error).__name__}: {error}"
+            self._run = Run(trial=self.trial, ending=Ending.LOST, reason=reason, lifetime_s=lifetime_s)
+        self._caller = None
+        self._bell.put(None)
 
     def _listen(self, link: keepers.Link) -> dict[str, Any] | None:
         """Take frames until the keeper's last; None if the keeper falls silent or vanishes."""
         buffer = bytearray()
-        while select.select([link.sock], [], [], keepers.SILENCE_S)[0]:
-            data = link.sock.recv(1 << 20)
+        while True:
+            try:
+                data = link.sock.recv(1 << 20)
+            except (TimeoutError, ConnectionError):
+                return None
             if not data:
                 return None
             buffer += data
@@ -133,7 +178,18 @@ class LiveRun:
                 if kind == ord("Z"):
                     return dict(json.loads(payload))
                 self._heard.take(chr(kind), payload)
-        return None
+                if kind == ord("H") and self._forsaken() and not self._stopped:
+                    self.stop()
+
+    def _forsaken(self) -> bool:
+        """Say whether the call that must wait for this run is no longer being executed: it was interrupted."""
+        if self._caller is None:
+            return False
+        thread, waiting = self._caller
+        frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented, in spite of its name
+        while frame is not None and frame is not waiting:
+            frame = frame.f_back
+        return frame is None
 
 
 def start(
@@ -186,18 +242,21 @@ def run(
 
 def begin(trial: Trial, *, python: str = sys.executable, limits: Limits) -> LiveRun:
     """Start a planned trial, and return at once."""
-    live = LiveRun(trial, python=python, limits=limits)
+    live = LiveRun(trial, python=python, limits=limits, folder=folder_of(trial.workload, trial.source))
     live._launch()  # noqa: SLF001 - same module
     return live
 
 
 def _see_through(live: LiveRun) -> Run:
+    """Launch a run and wait for it; however this ends, the run has ended or is about to."""
+    live._caller = threading.get_ident(), sys._getframe()  # noqa: SLF001 - same module; see `_forsaken`
     try:
         live._launch()  # noqa: SLF001 - same module
         return live.wait()
     except BaseException:
         live.stop()
-        live._done.wait(keepers.SILENCE_S)  # noqa: SLF001 - a second interrupt ends this wait; the thread cleans up all the same
+        live._launch()  # noqa: SLF001 - same module
+        live.join(keepers.SILENCE_S)  # a second interrupt ends this wait; the thread goes on
         raise
 
 
@@ -218,18 +277,16 @@ def _prepare(
 
 # ---------------------------------------------------------------------------------------------------- threads
 _requests: queue.SimpleQueue[LiveRun] = queue.SimpleQueue()
-_starter: list[threading.Thread] = []
+_starters: list[int] = []
 
 
 def _ensure_starter() -> None:
-    if not _starter or not _starter[0].is_alive():
-        thread = threading.Thread(target=_start_requested, daemon=True, name="labkit-starter")
-        _starter[:] = [thread]
-        thread.start()
+    if not _starters:
+        _starters.append(_thread.start_new_thread(_start_requested, ()))  # an interrupt in between makes two: no harm
 
 
 def _start_requested() -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):  # an old run that cannot be removed is no reason to start no new one
         folders.clean_up()
     while True:
         live = _requests.get()
@@ -239,7 +296,7 @@ def _start_requested() -> None:
             live._conduct()  # noqa: SLF001
 
 
-os.register_at_fork(after_in_child=_starter.clear)
+os.register_at_fork(after_in_child=_starters.clear)
 
 
 def _task(live: LiveRun) -> dict[str, Any]:
@@ -251,7 +308,3 @@ def _task(live: LiveRun) -> dict[str, Any]:
         "folder": live.folder,
         "limits": dataclasses.asdict(live.limits),
     }
-
-
-def _line(value: object) -> bytes:
-    return json.dumps(value).encode() + b"\n"

@@ -20,12 +20,14 @@ import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.errors import BadValue, BadWorkload
-from labkit.model import MIB, Json, Part
 from labkit.runs.belongings import Belongings, reach
 from labkit.runs.cells import is_a, unwrap
+from labkit.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from labkit.model import Json, Part
 
 __all__ = ["PARAMS_BYTES_MOST", "PARAM_DEPTH_MOST", "Parcel", "folder_of", "pack"]
 

@@ -59,6 +59,7 @@ class Bench:
         self._place = LivePlace()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._idle = threading.Event()
+        self._idle.set()
         self._live: LiveRun | None = None
         self._asked = self._stopped = 0  # numbers of the newest request, and of the newest one that was stopped
         self._thread: threading.Thread | None = None
@@ -173,17 +174,16 @@ class Bench:
 
     def _finish(self, planned: int, seconds: float) -> None:
         done = len(self.latest)
-        word = f"{done} runs in {seconds:.1f} s."
-        if done < planned:
-            word = f"Stopped: {done} of {planned} runs were measured, and are kept."
+        stopped = f"Stopped: {done} of {planned} runs were measured, and are kept." if done < planned else ""
         self._place.update(
-            lambda: results.report(self.experiment, self.latest, note=word, final=bool(self.latest)), now=True
+            lambda: results.report(self.experiment, self.latest, note=stopped, final=bool(self.latest)), now=True
         )
-        self.controls.say(word)
+        self.controls.say(stopped or f"{done} runs in {seconds:.1f} s.")
 
     def close(self) -> None:
-        """End what is running and the worker that is kept ready."""
+        """End what is running, and the worker that is kept ready."""
         self.stop()
+        self._idle.wait()
         discard_spare()
 
 

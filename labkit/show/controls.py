@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from labkit.model import in_words
 from labkit.show import html
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Controls"]
 
 _WIDE = {"description_width": "11em"}
+_LABEL = {"width": "11em", "margin": "0 8px 0 0", "justify_content": "flex-end"}
 # ipywidgets gives the handle of a slider neither a name nor its value in words (ipywidgets 8.1): add both, and keep
 # the value true while the slider moves.
 _LABEL_SLIDERS = """
@@ -69,7 +69,7 @@ class Controls:
         self._run.on_click(lambda _: ask())
         self._stop.on_click(lambda _: stop())
         ticks = widgets.HBox(
-            [widgets.Label("Arms"), *self._ticks.values()], layout=widgets.Layout(flex_flow="row wrap")
+            [widgets.Label("arms", layout=_LABEL), *self._ticks.values()], layout=widgets.Layout(flex_flow="row wrap")
         )
         buttons = widgets.HBox(
             [self._run, self._stop, self._bar, self._words], layout=widgets.Layout(flex_flow="row wrap")
@@ -111,11 +111,13 @@ class Controls:
 def _slider(experiment: Experiment, name: str, start: Mapping[str, Json]) -> widgets.SelectionSlider:
     values = experiment.sweep[name]
     value = start.get(name, experiment.defaults[name])
-    options = [(_words(name, one), one) for one in sorted({*values, value}, key=lambda one: _place(values, one))]
+    options = [
+        (html.setting_in_words(name, one), one) for one in sorted({*values, value}, key=lambda one: _place(values, one))
+    ]
     slider = widgets.SelectionSlider(
         options=options,
         value=value,
-        description=_label(name),
+        description=html.label(name),
         continuous_update=False,
         style=_WIDE,
         layout=widgets.Layout(width="36em", max_width="100%"),
@@ -135,13 +137,3 @@ def _tick(arm: str, on: bool) -> widgets.Checkbox:  # noqa: FBT001
     return widgets.Checkbox(
         value=on, description=arm, indent=False, layout=widgets.Layout(width="auto", margin="0 16px 0 0")
     )
-
-
-def _words(name: str, value: Json) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else in_words(name, value)
-
-
-def _label(name: str) -> str:
-    for suffix in ("_s", "_bytes", "_count"):
-        name = name.removesuffix(suffix)
-    return name.replace("_", " ")

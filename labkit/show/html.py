@@ -6,14 +6,28 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from labkit.model import in_words
+from labkit.units import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from labkit.model import Receipt, Run, Verdict
+    from labkit.model import Json, Receipt, Run, Verdict
 
-__all__ = ["alert", "card", "details", "escape", "figure", "in_words", "receipt_line", "rows", "run_card", "sentences"]
+__all__ = [
+    "alert",
+    "card",
+    "details",
+    "escape",
+    "figure",
+    "in_words",
+    "inline",
+    "label",
+    "receipt_line",
+    "rows",
+    "run_card",
+    "sentences",
+    "setting_in_words",
+]
 
 _BOX = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-left:6px solid var(--jp-brand-color1,#1976d2);"
@@ -38,6 +52,26 @@ def rows(header: Sequence[str], body: Iterable[Sequence[object]], caption: str) 
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
+def inline(text: str) -> str:
+    """Escape text, and set what stands between backticks as code."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
+
+
+def label(name: str) -> str:
+    """Say a column or parameter without its unit, which stands beside the value."""
+    for suffix in ("_per_s", "_s", "_ns", "_bytes", "_count", "_ratio", "_cores"):
+        name = name.removesuffix(suffix)
+    return name.replace("_", " ")
+
+
+def setting_in_words(name: str, value: Json) -> str:
+    """Say the value of a parameter; a switch is on or off."""
+    if str(value) in ("True", "False"):  # numpy's too
+        return "on" if value else "off"
+    return in_words(name, value)
+
+
 def figure(png: bytes, alt: str) -> str:
     """Put a picture with its alt text into HTML; JupyterLab drops the alt text of plain image outputs."""
     data = base64.b64encode(png).decode()
@@ -56,7 +90,7 @@ def sentences(verdicts: Iterable[tuple[str, Verdict]]) -> str:
         reason = f" ({escape(verdict.reason)})" if verdict.reason else ""
         items.append(
             f"<p style='margin:6px 0'>The article: <q>{escape(claim)}</q><br>"
-            f"<b>{mark} {escape(verdict.outcome)}</b>: {escape(verdict.sentence)}{reason}</p>"
+            f"<b>{mark} {escape(verdict.outcome)}</b>: {inline(verdict.sentence)}{reason}</p>"
         )
     return "".join(items)
 

@@ -122,5 +122,5 @@ def chosen(experiment: Experiment | str) -> Experiment:
     if isinstance(experiment, str):
         return experiments.experiment(experiment)
     if not isinstance(experiment, Experiment):
-        raise BadValue("experiment", experiment, "an Experiment, or the name of one", "Try 'lost updates'.")  # type: ignore[unreachable]
+        raise BadValue("experiment", experiment, "an Experiment, or the name of one", "Try 'lost updates'.")
     return experiment

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from labkit import experiments, ledger
 from labkit.errors import BadValue
-from labkit.model import in_words
 from labkit.runs import interpreters
 from labkit.runs.machine import machine
 from labkit.show import html
+from labkit.units import in_words
 
 if TYPE_CHECKING:
     from labkit.model import Interpreter, Machine
@@ -34,7 +34,7 @@ class Passport:
         return "\n".join([*lines, *(f"Expect here: {sentence}" for sentence in self.expected)])
 
     def _repr_html_(self) -> str:
-        expected = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.expected)
+        expected = "".join(f"<li>{html.inline(sentence)}</li>" for sentence in self.expected)
         return html.card(
             "This machine",
             html.rows(("what", "here"), self._facts(), "Passport: every number of this lesson comes from this machine"),

@@ -35,6 +35,7 @@ def report(experiment: Experiment, runs: Sequence[Run], *, note: str = "", final
     heading = f"<p style='margin:4px 0'>{html.escape(note)}</p>" if note else ""
     return html.card(
         f"Measured: {experiment.name}",
+        f"<p style='margin:4px 0'>{html.escape(_setting(experiment, table))}</p>",
         heading,
         drawn,
         html.sentences(_with_claims(verdicts)),
@@ -61,19 +62,19 @@ def _with_claims(verdicts: dict[str, Verdict]) -> list[tuple[str, Verdict]]:
 def _summary(experiment: Experiment, table: DataFrame) -> str:
     """One row per arm and setting: the number of runs, and the median of each column in words."""
     varied, summary = tables.summary(table, list(experiment.sweep), list(experiment.columns))
-    header = ["arm", *(_label(name) for name in varied), "runs", *(_label(name) for name in experiment.columns)]
+    header = ["arm", *(html.label(name) for name in varied), "runs", *(html.label(name) for name in experiment.columns)]
     body = [
-        [row["arm"], *(html.in_words(name, row[name]) for name in varied), row["runs_count"]]
+        [row["arm"], *(html.setting_in_words(name, row[name]) for name in varied), row["runs_count"]]
         + [html.in_words(name, row[name]) if math.isfinite(row[name]) else "-" for name in experiment.columns]
         for row in summary
     ]
     return html.rows(header, body, "Medians of the finished runs")
 
 
-def _label(name: str) -> str:
-    for suffix in ("_per_s", "_s", "_ns", "_bytes", "_count", "_ratio", "_cores"):
-        name = name.removesuffix(suffix)
-    return name.replace("_", " ")
+def _setting(experiment: Experiment, table: DataFrame) -> str:
+    """Say at which setting the runs were made, leaving out what varies among them."""
+    fixed = [name for name in experiment.sweep if name in table and len(table[name].unique()) == 1]
+    return "; ".join(f"{html.label(name)} {html.setting_in_words(name, table[name].iloc[0])}" for name in fixed)
 
 
 def _alt(experiment: Experiment, table: DataFrame, verdicts: dict[str, Verdict]) -> str:

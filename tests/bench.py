@@ -1,0 +1,181 @@
+"""The figures of labkit itself, each beside its yardstick in one interleaved run: `make bench`.
+
+A benchmark and no test: it prints what it measured and whether the limit was met, and its exit status says the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit import experiments
+from labkit.child.launch import ROOT
+from labkit.limits import Limits
+from labkit.model import Trial
+from labkit.runs.keepers import discard_spare, prewarm
+from labkit.runs.plan import address
+from labkit.runs.supervise import begin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOST = experiments.experiment("lost updates")
+IMPORT = f"import sys; sys.path.insert(0, {ROOT!r}); import labkit; del sys.path[0]; "
+FOREIGN = "import sys; print(sorted({m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)))"
+READY_S = 0.4  # a spare is ready after about 0.1 s; the benchmark waits until the machine is quiet again
+BUSY = "while True: pass"
+QUIET, TRIES = 0.04, 6  # the quiet gate of delay over run time; tries per run that is wanted
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    figure: str
+    ours: str
+    yardstick: str
+    reached: float
+    limit: float
+
+    @property
+    def met(self) -> bool:
+        return self.reached <= self.limit
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    repeats = parser.parse_args().repeats
+    rows = [*starting(repeats), slider(repeats), *cores(max(5, repeats // 3)), *modules()]
+    print(f"{'figure':<52}{'ours':>16}{'yardstick':>30}{'reached':>10}{'limit':>8}")
+    for row in rows:
+        mark = "ok" if row.met else "MISSED"
+        print(f"{row.figure:<52}{row.ours:>16}{row.yardstick:>30}{row.reached:>10.3g}{row.limit:>8g}  {mark}")
+    return 0 if all(row.met for row in rows) else 1
+
+
+def starting(repeats: int) -> list[Row]:
+    """Time a bare interpreter, an import of labkit, a cold run and a run on a spare, in turn."""
+    times: dict[str, list[float]] = {"bare": [], "import": [], "cold": [], "spare": []}
+    for _ in range(repeats):
+        times["bare"].append(seconds(lambda: python("pass")))
+        times["import"].append(seconds(lambda: python(IMPORT)))
+        times["cold"].append(seconds(run_nothing))
+        prewarm(empty_trial(), limits=Limits())
+        time.sleep(READY_S)
+        times["spare"].append(seconds(run_nothing))
+    middle = {name: median(values) for name, values in times.items()}
+    bare = f"python -I -S -c pass {ms(middle['bare'])}"
+    return [
+        Row(
+            "import labkit beyond a bare interpreter (s)",
+            ms(middle["import"]),
+            bare,
+            middle["import"] - middle["bare"],
+            0.1,
+        ),
+        Row("cold run / bare interpreter", ms(middle["cold"]), bare, middle["cold"] / middle["bare"], 12),
+        Row("run on a spare / bare interpreter", ms(middle["spare"]), bare, middle["spare"] / middle["bare"], 4),
+    ]
+
+
+def slider(repeats: int) -> Row:
+    """Time from the request that a moved slider makes to the first event of the new run, with a spare."""
+    waits = []
+    for _ in range(repeats):
+        trial = planned("threads")
+        prewarm(trial, limits=LOST.limits)
+        time.sleep(READY_S)
+        began = time.perf_counter()
+        live = begin(trial, limits=LOST.limits)
+        next(live.events())
+        waits.append(time.perf_counter() - began)
+        live.stop()
+        live.wait()
+    discard_spare()
+    return Row(
+        "request to first event, with a spare (s)", ms(median(waits)), f"worst {ms(max(waits))}", median(waits), 0.1
+    )
+
+
+def cores(repeats: int) -> list[Row]:
+    """Compare the cores demanded in quiet runs and in runs beside a busy process, in turn.
+
+    The GIL's waiters wake at every switch interval and then queue for a core that they cannot use, which counts as
+    demand. So for threads a run counts only if it passes the quiet gate, as everywhere in labkit.
+    """
+    rows = []
+    for arm, gate in (("threads", QUIET), ("processes sharing memory", float("inf"))):
+        kept: dict[str, list[float]] = {"quiet": [], "disturbed": []}
+        for _ in range(TRIES * repeats):
+            if min(len(values) for values in kept.values()) >= repeats:
+                break
+            for name in kept:
+                cores, delay = demanded(arm, neighbours=int(name == "disturbed"))
+                kept[name] += [cores] if delay < gate else []
+        few = min(len(values) for values in kept.values())
+        off = abs(median(kept["disturbed"]) / median(kept["quiet"]) - 1) if few else float("inf")
+        ours, theirs = (f"{median(values):.3f} (n={len(values)})" if values else "none" for values in kept.values())
+        rows.append(Row(f"cores demanded, disturbed/quiet: {arm}"[:51], theirs, f"quiet {ours}", off, 0.05))
+    return rows
+
+
+def demanded(arm: str, *, neighbours: int) -> tuple[float, float]:
+    """Run an arm beside busy processes; return the cores that it demanded, and its delay over its run time."""
+    busy = [subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) for _ in range(neighbours)]
+    try:
+        result = begin(planned(arm), limits=LOST.limits).wait().check().result
+    finally:
+        for neighbour in busy:
+            neighbour.kill()
+            neighbour.wait()
+    return float(result["demanded_cores"]), float(result["delay_ratio"])
+
+
+def modules() -> list[Row]:
+    """Count the modules beside the standard library that labkit and its child's side load."""
+    child = "import labkit.child.entry, labkit.experiments; labkit.experiments.load_all(); "
+    rows = []
+    for what, code in (("import labkit", IMPORT), ("the child", IMPORT + child)):
+        foreign = [name for name in json.loads(python(code + FOREIGN).replace("'", '"')) if name not in OWN]
+        rows.append(Row(f"foreign modules after: {what}", ", ".join(foreign) or "none", "", len(foreign), 0))
+    return rows
+
+
+OWN = ("labkit", "__main__")
+
+
+def planned(arm: str) -> Trial:
+    params = {**LOST.defaults, "body": "counter += 1", "rounds": 20}
+    return Trial(workload=address(LOST, arm), experiment=LOST.name, arm=arm, params=params)
+
+
+def empty_trial() -> Trial:
+    return Trial(workload="os:getpid")
+
+
+def run_nothing() -> None:
+    begin(empty_trial(), limits=Limits()).wait().check()
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def seconds(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def ms(value_s: float) -> str:
+    return f"{value_s * 1000:.1f} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

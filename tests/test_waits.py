@@ -1,0 +1,149 @@
+"""Who waits for what when a run has passed its deadline, read from stacks and source alone."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+import pytest
+
+from labkit.child import waits as looking
+from labkit.child.waits import waits
+
+first, second = threading.Lock(), threading.Lock()
+
+
+class Account:
+    def __init__(self):
+        self.lock = threading.RLock()
+
+
+accounts = [Account(), Account()]
+
+
+def until(said, limit_s=10.0):
+    """Look again until a sentence holds all of these words; then the threads stand where they will stay."""
+    end = time.monotonic() + limit_s
+    while True:
+        sentences = waits()
+        if all(any(words in sentence for sentence in sentences) for words in said):
+            return sentences
+        assert time.monotonic() < end, sentences
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def every_sentence(monkeypatch):
+    """Threads of other tests may wait as well; none of this test's sentences may be cut off for theirs."""
+    monkeypatch.setattr(looking, "_SENTENCES_MOST", 1000)
+
+
+@pytest.fixture
+def started():
+    """Give a function that starts named daemon threads; they are let go by the test's own release."""
+    threads = []
+
+    def start(**functions):
+        for name, function in functions.items():
+            threads.append(threading.Thread(target=function, name=name, daemon=True))
+            threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_thread_that_waits_for_a_lock_names_the_holder(started):
+    go = threading.Event()
+
+    def holder():
+        with first:
+            go.wait()
+
+    def waiter():
+        with first:
+            pass
+
+    started(holder=holder)
+    until(["thread holder waits for the event go"])
+    started(waiter=waiter)
+    (sentence,) = [s for s in until(["thread waiter waits"]) if "waiter waits" in s]
+    assert "the lock first that thread holder holds" in sentence
+    assert "of test_waits.py, in waiter" in sentence
+    go.set()
+
+
+def test_two_locks_in_one_with_statement_are_told_apart(started):
+    go = threading.Event()
+
+    def holder():
+        with second:
+            go.wait()
+
+    def waiter():
+        with first, second:
+            pass
+
+    started(holder=holder)
+    until(["thread holder waits for the event go"])
+    started(waiter=waiter)
+    sentences = until(["thread waiter waits for the lock second that thread holder holds"])
+    assert not any("lock first" in sentence for sentence in sentences)
+    go.set()
+
+
+def test_locks_in_attributes_entries_and_calls_are_found(started):
+    def transfer(here, there):
+        with accounts[here].lock:
+            time.sleep(0.05)
+            if accounts[there].lock.acquire(timeout=2):
+                accounts[there].lock.release()
+
+    started(left=lambda: transfer(0, 1), right=lambda: transfer(1, 0))
+    until(
+        [
+            "thread left waits for the lock accounts[there].lock that thread right holds",
+            "thread right waits for the lock accounts[there].lock that thread left holds",
+        ]
+    )
+
+
+def test_a_thread_that_waits_for_itself_is_told_so(started):
+    def again():
+        with first:
+            if first.acquire(timeout=2):
+                first.release()
+
+    started(again=again)
+    until(["thread again waits for the lock first that it itself holds"])
+
+
+def test_queues_threads_and_conditions_are_named(started):
+    work, changed = queue.Queue(), threading.Condition()
+
+    def taker():
+        work.get()
+
+    def sleeper():
+        with changed:
+            changed.wait()
+
+    started(taker=taker, sleeper=sleeper)
+    until(["thread taker waits for the queue work, ", "thread sleeper waits for the condition changed"])
+    work.put(1)
+    with changed:
+        changed.notify()
+
+
+def test_a_thread_that_works_is_not_mentioned(started):
+    stop = []
+
+    def busy():
+        while not stop:
+            pass
+
+    started(busy=busy)
+    assert not any("thread busy" in sentence for sentence in waits())
+    stop.append(1)
