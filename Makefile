@@ -77,7 +77,7 @@ $(TEST): pyproject.toml constraints.txt $(AGAIN)
 define install
 set -eu; \
 if [ -n "$(AGAIN)" ]; then \
-  if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- python3 python3.13 python3.12 python3.11 python; fi; \
+  if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- python3 python3.14 python3.13 python3.12 python3.11 python; fi; \
   found=; seen=; \
   for name in "$$@"; do \
     version=`"$$name" -c 'import sys; print(".".join(map(str, sys.version_info[:3])))' 2>/dev/null` || continue; \

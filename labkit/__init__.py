@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from labkit.child.emit import emit
     from labkit.experiments import experiment
     from labkit.runs.machine import machine
-    from labkit.runs.recording import load, save
+    from labkit.runs.recording import save
     from labkit.runs.supervise import run, start
     from labkit.show.bench import bench
-    from labkit.show.measure import measure
+    from labkit.show.measure import load, measure
     from labkit.show.passport import setup
     from labkit.tables import frame, timeline
 
@@ -52,7 +52,7 @@ _ROOMS = {
     "emit": "child.emit",
     "experiment": "experiments",
     "frame": "tables",
-    "load": "runs.recording",
+    "load": "show.measure",
     "machine": "runs.machine",
     "measure": "show.measure",
     "run": "runs.supervise",

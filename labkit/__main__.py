@@ -40,13 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _record(chosen: argparse.Namespace) -> None:
     experiment = experiments.experiment(chosen.experiment)
+    folder = _DATA / "recordings"
+    folder.mkdir(parents=True, exist_ok=True)  # before anything is measured
     trials = plan(experiment, repeats=chosen.repeats, seed=0)
     runs = []
     for number, trial in enumerate(trials, 1):
         runs.append(begin(trial, limits=experiment.limits).wait())
         print(f"{number} of {len(trials)}: {runs[-1]!r}")  # noqa: T201
     name = f"{experiment.name.replace(' ', '_')}-{chosen.machine}.jsonl"
-    print(save(runs, _DATA / "recordings" / name))  # noqa: T201
+    print(save(runs, folder / name))  # noqa: T201
 
 
 def _picture(chosen: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ class Limits:
         """Refuse what would never end or never start."""
         for item in fields(self):
             value, most = getattr(self, item.name), _MOST[item.name]
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not 0 < value <= most or (isinstance(most, int) and value != int(value)):
                 raise BadValue(
                     item.name,

@@ -172,7 +172,8 @@ class Run:
         cpu_s: CPU time of the worker process and the children that it waited for; None if not known.
         python: Version of the interpreter that ran it, with a ``t`` for a free-threaded build.
         result: What the workload returned, one value per column; ``{"value": v}`` if it was not a dict.
-        reason: Why it could not run or start, which limit it passed, where it crashed, or what its threads waited for.
+        reason: Why it could not run or start, which limit it passed, what it raised, where it crashed, or what its
+            threads waited for.
         error: Traceback, if the workload raised.
         stacks: Stacks of all threads, if the process crashed or ran past its deadline.
         output: What it printed: first and last 32 KiB.
@@ -206,7 +207,7 @@ class Run:
             why = f": {self.reason}" if self.reason else ""
             return f"ran past its deadline of {in_words('deadline_s', self.deadline_s)} and was ended{why}"
         if self.ending is Ending.RAISED and self.error:
-            return f"raised {self.error.strip().splitlines()[-1]}"
+            return f"raised {self.reason or self.error.strip().splitlines()[-1]}"
         if self.ending is Ending.EXITED:
             return f"exited without a result (exit code {self.exit_code})"
         if self.ending is Ending.FINISHED and self.elapsed_s is not None:
@@ -266,6 +267,7 @@ class Machine:
         switch_interval_s: How long a waiting thread waits before it asks for the GIL.
         start_method: How ``multiprocessing`` starts processes by default.
         load_ratio: Runnable processes per usable core over the last minute; None where it is not known.
+        interpreters: Those found here, this one first; a recording leaves them out, since their paths are private.
     """
 
     system: str
@@ -281,6 +283,7 @@ class Machine:
     switch_interval_s: float
     start_method: str
     load_ratio: float | None
+    interpreters: tuple[Interpreter, ...] = field(default=(), compare=False)
 
 
 class Claim(NamedTuple):
@@ -331,6 +334,7 @@ class Experiment:
         sweep: The values that each parameter may take; the sliders offer these.
         defaults: The value that a parameter has when nobody chose one.
         columns: Every column that the arms return, with its meaning. The unit is the suffix.
+        headline: The column that the picture shows.
         draw: Draws a table of runs on one Axes. Never measures.
         expect: Says which effects to expect on a machine.
         claims: The judge of each claim of ``data/claims.csv`` that this experiment decides: table in, verdict out.
@@ -345,6 +349,7 @@ class Experiment:
     sweep: Mapping[str, Sequence[Json]]
     defaults: Mapping[str, Json]
     columns: Mapping[str, str]
+    headline: str
     draw: Callable[[DataFrame, Axes], None]
     expect: Callable[[Machine], Sequence[str]]
     claims: Mapping[str, Callable[[DataFrame], Verdict]]

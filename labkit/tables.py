@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from labkit.errors import BadValue
-from labkit.model import Ending, Event
+from labkit.model import Ending, Event, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from labkit.model import Json, Run
+    from labkit.model import Json
 
 __all__ = ["frame", "summary", "timeline"]
 
@@ -21,11 +21,11 @@ _ASKED = ("experiment", "arm", "block", "seed")
 _ENDED = ("ending", "reason", "elapsed_s", "lifetime_s", "cpu_s", "python")
 
 
-def frame(runs: Iterable[Run]) -> pd.DataFrame:
+def frame(runs: Iterable[Run] | Run) -> pd.DataFrame:
     """Put runs into a table, one row per run, in the order given.
 
     Args:
-        runs: Of one experiment or of several.
+        runs: One, or those of one experiment or of several.
 
     Returns:
         Columns ``experiment``, ``arm``, ``block``, ``seed``, each parameter, ``ending``, ``reason``, ``elapsed_s``,
@@ -33,9 +33,12 @@ def frame(runs: Iterable[Run]) -> pd.DataFrame:
         order in which they were first seen. Cells that a run has no value for are NaN.
 
     Raises:
-        BadValue: If a parameter or a returned column has the name of another column.
+        BadValue: If something is no run, or a parameter or a returned column has the name of another column.
     """
-    kept = list(runs)
+    kept = [runs] if isinstance(runs, Run) else list(runs)
+    strangers = [one for one in kept if not isinstance(one, Run)]
+    if strangers:
+        raise BadValue("runs", strangers[0], "a Run, or several", "Wait for a run that is on its way: live.wait().")
     asked = _names(run.trial.params for run in kept)
     returned = _names(run.result for run in kept)
     columns = [*_ASKED, *asked, *_ENDED, *returned]
@@ -52,6 +55,8 @@ def timeline(run: Run) -> pd.DataFrame:
     Returns:
         Columns ``t_ns`` (nanoseconds since the workload began), ``pid``, ``tid``, ``kind``, ``name`` and ``value``.
     """
+    if not isinstance(run, Run):
+        raise BadValue("run", run, "one Run", "Take one of several by its number: runs[0].")
     events = sorted(run.events, key=lambda event: event.t_ns)  # stable: equal times keep the order of arrival
     return pd.DataFrame(events, columns=list(Event._fields))
 

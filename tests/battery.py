@@ -81,7 +81,7 @@ ROWS = (
             ("set", "not JSON serializable"),
             ("bytes", "not JSON serializable"),
             ("nan", "not JSON compliant"),
-            ("long", "4300 digits"),
+            ("long", "4300"),
             ("nested", "RecursionError"),
             ("sly", "LookupError: sly"),
             ("sly interrupt", "KeyboardInterrupt"),

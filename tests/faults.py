@@ -190,6 +190,13 @@ def hostile_exception():
     raise Hostile(threading.Lock(), lambda: 1)
 
 
+def two_line_exception():
+    """Raise an exception with two lines of message and a note."""
+    error = ValueError("first line\nsecond line")
+    getattr(error, "add_note", print)("a note")  # 3.11 and later
+    raise error
+
+
 def no_plain_data(kind="lock"):
     """Return what is not JSON."""
 
@@ -210,6 +217,8 @@ def no_plain_data(kind="lock"):
         "sly": Sly(a=1),
         "sly interrupt": Sly(a=1),
         "large": "x" * (2 * MIB),
+        "surrogate": "\ud800",
+        "keys": {"in": [{1: "a", "1": "b"}]},
     }[kind]
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -44,9 +44,8 @@ class Table:
     def add(self, fault: str, tries: int, survived: int, left: list[str], why: str = "") -> None:
         """Print one line; ``why`` says what was wrong where a try did not survive."""
         self.bad += survived < tries or bool(left) or not tries
-        print(
-            f"{fault:46}{tries or 'none':>6}{survived:>10}{len(left):>6}  {'; '.join(left[:3])} {why}"[:400], flush=True
-        )
+        line = f"{fault:46}{tries or 'none':>6}{survived:>10}{len(left):>6}  {'; '.join(left[:3])} {why}"
+        print(line[:400].rstrip(), flush=True)
 
 
 def battery(table: Table) -> None:
@@ -62,18 +61,17 @@ def battery(table: Table) -> None:
 def moments(table: Table, seed: int) -> None:
     """Kill and interrupt kernels, in bundles so that the time can be kept."""
     numbers = random.Random(seed)
-    totals = defaultdict(lambda: [0, 0, []])
-    steps = [("kernel killed at a random moment", around.kill_at_random)] * (KILLS // BUNDLE)
-    steps += [
-        ("two interrupts at random moments", lambda count, s: around.in_a_kernel("interrupts", count, s)),
-    ] * (INTERRUPTS // BUNDLE)
-    steps += [("interrupt at every bytecode", lambda _, s: around.in_a_kernel("at_every_bytecode", 1, s))]
-    for name, step in steps:
-        total = totals[name]
-        if not table.over:
-            tries, survived, left = step(BUNDLE, numbers.randrange(10**6))
-            total[:] = total[0] + tries, total[1] + survived, total[2] + left
-    for name, (tries, survived, left) in totals.items():
+    kinds = {
+        "kernel killed at a random moment": (around.kill_at_random, KILLS // BUNDLE),
+        "two interrupts at random moments": (partial(around.in_a_kernel, "interrupts"), INTERRUPTS // BUNDLE),
+        "interrupt at every bytecode": (lambda _, s: around.in_a_kernel("at_every_bytecode", 1, s), 1),
+    }
+    for name, (step, times) in kinds.items():
+        tries, survived, left = 0, 0, []
+        for _ in range(times):
+            if not table.over:
+                more = step(BUNDLE, numbers.randrange(10**6))
+                tries, survived, left = tries + more[0], survived + more[1], left + more[2]
         table.add(name, tries, survived, left)
 
 

@@ -29,6 +29,7 @@ from labkit.model import Ending, Trial
 from labkit.runs import folders, keepers, supervise
 
 MIB = 1 << 20
+pytestmark = pytest.mark.usefixtures("orphans_in_sight")  # also those that have no cookie
 HERE = Path(__file__).resolve().parent
 PACKAGE = Path(labkit.__file__).parent
 TRIES = 20  # in `make soak` ten times as many, and every bytecode
@@ -57,17 +58,20 @@ def test_a_kernel_killed_at_a_random_moment_leaves_nothing():
     assert around.kill_at_random(TRIES, a_seed()) == (TRIES, TRIES, [])
 
 
-def daemon_is_noted():
-    """Say whether a keeper has written down a daemon that was started by `faults.daemon`; it looks every 0.1 s."""
+def noted_daemon():
+    """Find the daemon of `faults.daemon` as soon as a keeper has written it down; it looks every 0.1 s."""
     for path in Path(tempfile.gettempdir()).glob("labkit-*/processes"):
-        pids = [line.split()[0] for line in path.read_text().splitlines()[1:]]
-        if any(
-            faults.SLEEPER.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-            for pid in pids
-            if os.path.exists(f"/proc/{pid}")
-        ):
-            return True
-    return False
+        for line in path.read_text().splitlines()[1:]:
+            process = processes.read(int(line.split()[0]))
+            with contextlib.suppress(OSError):
+                if process and faults.SLEEPER.encode() in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                    return process
+    return None
+
+
+def lives(process):
+    now = processes.read(process.pid)
+    return bool(now and now.start == process.start and now.state != "Z")
 
 
 @pytest.mark.parametrize("keep_environment", [True, False], ids=["environment kept", "environment wiped"])
@@ -75,18 +79,20 @@ def test_what_a_killed_kernel_and_its_killed_keeper_leave_goes_at_the_next_start
     before = World.now()
     kernel = around.kernel("runs_a_daemon", keep_environment)
     until = time.monotonic() + 10
-    while not daemon_is_noted() and time.monotonic() < until:  # what is younger and has no cookie is not covered
+    while not (daemon := noted_daemon()) and time.monotonic() < until:  # what is younger, with no cookie: not covered
         time.sleep(0.02)
     pids = [kernel.pid, *(process.pid for process in around.keepers_of(kernel.pid))]
+    assert len(pids) == 2
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids:
             os.kill(pid, number)
     around.end(kernel)
     time.sleep(0.2)
-    left = before._new()
-    assert [text.split()[0] for text in left if " Z" not in text] == ["process", "folder"]
+    assert lives(daemon)
+    assert [text.split()[0] for text in before._new() if text.startswith("folder")] == ["folder"]
     assert len(folders.clean_up()) == 1
     assert before.left() == []
+    assert not lives(daemon)
 
 
 def test_a_spare_ends_with_its_kernel():
@@ -388,7 +394,7 @@ def test_bug_a_segment_that_somebody_else_had_was_removed_with_the_run():
 
 
 def test_bug_a_spare_that_lost_its_worker_was_used():
-    trial = Trial(workload="labkit.child.clocks:none")
+    trial = Trial(workload="faults:fine")
     allowed = Limits(deadline_s=10.0)
     keepers.prewarm(trial, limits=allowed)
     spare = keepers._spare[0][1].process.pid

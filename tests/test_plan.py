@@ -19,7 +19,7 @@ some = {name: st.lists(st.sampled_from(list(values)), min_size=1, max_size=2) fo
 
 @given(
     repeats=st.integers(1, 6),
-    seed=st.integers(),
+    seed=st.integers(-(2**63), 2**63 - 1),
     arms=st.none() | st.lists(st.sampled_from(list(LOST.arms)), min_size=1),
     sweep=st.fixed_dictionaries({}, optional=some),
 )
@@ -57,6 +57,7 @@ def test_a_number_between_the_offered_ones_is_taken():
         ({"repeats": True}, "a whole number from 1 to 1000"),
         ({"repeats": 1001}, "a whole number from 1 to 1000"),
         ({"seed": "1"}, "a whole number"),
+        ({"seed": 2**63}, "of 64 bits"),
         ({"repeats": 1000}, "the number of trials is 3000; allowed: at most 2000"),
     ],
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 
 import pytest
 
+import labkit as lab
 from labkit import experiments
 from labkit.errors import BadValue
 from labkit.limits import Limits
@@ -266,3 +268,41 @@ def until(ready, limit_s=20.0):
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_a_picture_that_fails_costs_none_of_the_runs():
+    def draw(table, axes):
+        raise ZeroDivisionError("drawn wrong")
+
+    measured = measure(changed(LOST, draw=draw), repeats=2, arms=["threads"], rounds=1)
+    assert [run.ending for run in measured] == [Ending.FINISHED] * 2
+    with pytest.raises(ZeroDivisionError):
+        measured._repr_html_()
+
+
+def test_recorded_runs_show_themselves_and_are_labelled(tmp_path):
+    made = [row(arm, block, 10) for block in range(3) for arm in LOST.arms]
+    path = lab.save(made, tmp_path / "runs.jsonl")
+    shown = lab.load(path)
+    assert tuple(shown) == tuple(made)
+    assert "Recorded, not measured here: " in shown._repr_html_()
+    assert "Recorded, not measured here: " in repr(shown)
+    assert "interpreters" not in path.read_text()
+
+
+def test_runs_of_no_experiment_come_back_plain(tmp_path):
+    run = Run(trial=Trial(workload="m:f"), ending=Ending.EXITED, exit_code=3)
+    assert lab.load(lab.save([run], tmp_path / "runs.jsonl")).runs == (run,)
+
+
+def test_the_alt_text_says_the_numbers_of_the_picture():
+    made = [row(arm, block, lost) for block, lost in enumerate((10, 12, 14)) for arm in LOST.arms]
+    (alt,) = re.findall(r'alt="([^"]*)"', results.report(LOST, made))
+    assert "threads: 12 % in 3 runs" in alt
+    assert "isolated processes: 12 % in 3 runs" in alt
+
+
+def test_the_machine_lists_its_interpreters_this_one_first():
+    here = lab.machine()
+    assert here.interpreters[0].version == here.python
+    assert here.interpreters[0].path == sys.executable

@@ -200,7 +200,7 @@ def test_two_runs_share_no_folder():
 
 # ---------------------------------------------------------------------------------------------------- a spare
 def spare(**allowed):
-    keepers.prewarm(Trial(workload="labkit.child.clocks:none"), limits=Limits(**allowed))
+    keepers.prewarm(Trial(workload="faults:fine"), limits=Limits(**allowed))
     return keepers._spare[0][1].process.pid
 
 
@@ -290,3 +290,25 @@ def test_a_wrong_path_of_an_interpreter_is_refused_before_any_run(monkeypatch):
         with pytest.raises(BadValue, match="python is"):
             supervise.run(faults.fine, python=path)
     assert probe(sys.executable).path
+
+
+# ---------------------------------------------------------------------------------------------------- odd results
+def test_what_cannot_be_shown_or_told_apart_is_refused_with_the_reason():
+    for kind, words in (("surrogate", "surrogates not allowed"), ("keys", "the key 1 is no text")):
+        run = supervise.run(faults.no_plain_data, kind=kind)
+        assert run.ending is Ending.RAISED
+        assert words in run.explain()
+
+
+def test_an_exception_is_told_by_its_type_and_the_first_line_of_its_message():
+    assert supervise.run(faults.two_line_exception).explain() == "raised ValueError: first line"
+
+
+def test_a_parameter_that_lab_run_takes_for_itself_is_refused():
+    def deadline(deadline_s):
+        return deadline_s
+
+    with pytest.raises(BadWorkload, match=r"has a parameter 'deadline_s', which lab.run takes for itself"):
+        supervise.run(deadline)
+    with pytest.raises(BadValue, match="limits is 3"):
+        supervise.run(faults.fine, limits=3)

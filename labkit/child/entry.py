@@ -71,7 +71,7 @@ def _report(task: dict[str, Any]) -> bool:
     except BaseException as error:
         if os.getpid() != worker:
             raise
-        record = ["error", _describe(error)]
+        record = ["error", _describe(error), _headline(error)]
     if os.getpid() == worker:  # a forked copy that came back from the workload ends as any program does: it has no say
         send(record)
     return record[0] == "result"
@@ -82,13 +82,26 @@ def _result(elapsed_ns: int, value: object) -> list[object]:
     result = value if isinstance(value, dict) else {} if value is None else {"value": value}
     try:
         text = json.dumps(result, allow_nan=False)
+        json.dumps(result, ensure_ascii=False).encode()  # half a character, such as '\\ud800', cannot be shown
+        _check_keys(result)
         if len(text) > _RESULT_BYTES:
             return ["error", f"ValueError: the workload returned {len(text)} bytes: {_LESS}"]
         return ["result", elapsed_ns, json.loads(text)]
-    except Exception as error:  # noqa: BLE001 - no descriptors, no memory, a full disk: an answer, not a silence
-        why = _describe(error).strip().splitlines()[-1]
+    except Exception as error:  # noqa: BLE001 - an object of the student's may raise anything
         advice = "return numbers, text, or lists and dicts of them"
-        return ["error", f"TypeError: the workload returned a {type(value).__name__}, no plain data ({why}): {advice}"]
+        kind = type(value).__name__
+        return ["error", f"TypeError: the workload returned a {kind}, no plain data ({_headline(error)}): {advice}"]
+
+
+def _check_keys(value: object) -> None:
+    """Refuse keys that JSON would turn into text, and so perhaps into each other."""
+    if isinstance(value, dict):
+        odd = [key for key in value if not isinstance(key, str)]
+        if odd:
+            raise TypeError(f"the key {odd[0]!r} is no text")
+    if isinstance(value, (dict, list, tuple)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_keys(inner)
 
 
 def _load(workload: str, source: Sequence[tuple[str, int, str]]) -> Callable[..., object]:
@@ -117,9 +130,22 @@ def _describe(error: BaseException) -> str:
     try:
         frames = error.__traceback__.tb_next if error.__traceback__ else None
         lines = traceback.format_exception(type(error), error, frames, limit=-_ERROR_FRAMES)
-        return "".join(lines)[-_ERROR_CHARACTERS:]
+        return _showable("".join(lines)[-_ERROR_CHARACTERS:])
     except BaseException as second:  # noqa: BLE001 - its __str__ may raise anything
         return f"{type(error).__name__}: <cannot be printed: {type(second).__name__}>"
+
+
+def _headline(error: BaseException) -> str:
+    """Give type and message in one line, without notes, groups and further lines."""
+    try:
+        message = _showable(str(error)).strip().splitlines()
+    except BaseException as second:  # noqa: BLE001 - its __str__ may raise anything
+        message = [f"<cannot be printed: {type(second).__name__}>"]
+    return f"{type(error).__name__}: {message[0][:300]}" if message else type(error).__name__
+
+
+def _showable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _private_copy(descriptor: int) -> int:

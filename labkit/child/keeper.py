@@ -296,7 +296,7 @@ class Keeper:
         left = [f"{p.pid} {p.name}" for p in processes.tree(os.getpid()).values()]
         names, names_left = leftovers.remove_names(self.run_id, self.folder, self.mapped)
         files_count, gone = leftovers.remove_folder(self.folder, ended_at + _REMOVE_S - time.monotonic())
-        status, usage = self.status, self.usage
+        status, usage, started_count = self.status, self.usage, len({*self.seen, self.worker})
         report = {
             "ending": self.ending,
             "reason": self.reason,
@@ -306,11 +306,8 @@ class Keeper:
             "stacks": stacks,
             "dropped_count": self.dropped_count,
             "receipt": [
-                len({*self.seen, self.worker}),
-                removed[:50],
-                left[:50],
-                names[:50],
-                names_left[:50],
+                started_count,
+                *(found[:50] for found in (removed, left, names, names_left)),
                 files_count,
                 not gone,
             ],

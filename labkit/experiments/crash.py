@@ -251,6 +251,7 @@ EXPERIMENT = Experiment(
         "survivors_ratio": "share of the other workers that survive",
         "beats_after_count": "heartbeats of the median other worker after the fault",
     },
+    headline="survivors_ratio",
     draw=draw,
     expect=expect,
     claims={"failure.crash": _judge_crash, "process.isolation_crash": _judge_isolation},

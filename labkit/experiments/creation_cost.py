@@ -275,6 +275,7 @@ EXPERIMENT = Experiment(
         "wall_per_start_s": "time to start and end one",
         "uss_per_unit_bytes": "memory of one unit alive that nothing else shares",
     },
+    headline="cpu_per_start_s",
     draw=draw,
     expect=expect,
     claims={

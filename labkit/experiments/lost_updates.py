@@ -292,6 +292,7 @@ EXPERIMENT = Experiment(
         "demanded_cores": "cores that the workers used or queued for",
         "delay_ratio": "time queued for a core, per time on one",
     },
+    headline="lost_ratio",
     draw=draw,
     expect=expect,
     claims={"memory.race": _judge_race},

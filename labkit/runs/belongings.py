@@ -71,8 +71,8 @@ class Belongings:
         if name in self._found or name in self._values or name in _OF_MODULES or name not in self._names:
             return
         value = self._names[name]
-        if value is getattr(builtins, name, self):
-            return
+        if hasattr(builtins, name) and (_is_builtin(name, value) or type(value).__module__.startswith("IPython.")):
+            return  # also IPython's own open, exit and quit, which stand in every notebook in place of Python's
         if is_a(value, types.ModuleType):
             self._import_module(name, value, user)
         elif type(value) in PLAIN:
@@ -154,6 +154,10 @@ def reach(module: str, path: str) -> object:
     for name in rest:
         found = getattr(found, name, None)
     return found
+
+
+def _is_builtin(name: str, value: object) -> bool:
+    return getattr(builtins, name) in (value, unwrap(value)[0])
 
 
 def _of_main(value: object) -> bool:

@@ -27,7 +27,7 @@ class Heard:
         self.python = ""
         self.result: dict[str, Any] | None = None
         self.elapsed_s: float | None = None
-        self.error = self.unavailable = self.waits = ""
+        self.error = self.headline = self.unavailable = self.waits = ""
         self.damaged_count = 0
 
     def take(self, kind: str, payload: bytes) -> None:
@@ -37,6 +37,7 @@ class Heard:
             return
         try:
             tag, *rest = json.loads(payload, parse_constant=_refuse)
+            json.dumps(rest, ensure_ascii=False).encode()  # half a character cannot be shown: UnicodeError
             understood = self._record(tag, rest)
         except (ValueError, TypeError, LookupError, RecursionError):
             understood = False
@@ -59,6 +60,7 @@ class Heard:
             self.elapsed_s, self.result = rest[0] / 1e9, rest[1]
         elif tag == "error" and isinstance(rest[0], str):
             self.error = rest[0] or "an exception without a text"
+            self.headline = str(rest[1]) if len(rest) > 1 else self.error.strip().splitlines()[-1]
         elif tag == "unavailable" and isinstance(rest[0], str):
             self.unavailable = rest[0] or "no reason given"
         else:
@@ -120,7 +122,7 @@ class Heard:
         if ending is Ending.EXITED:
             return self._exit(report, reason)
         if ending is Ending.LINGERED and self.error:
-            return Ending.RAISED, "other threads or processes of it did not end"
+            return Ending.RAISED, f"{self.headline}; other threads or processes of it did not end"
         return ending, reason or self.waits
 
     def _exit(self, report: dict[str, Any], reason: str) -> tuple[Ending, str]:
@@ -129,7 +131,7 @@ class Heard:
         if code < 0:
             return Ending.KILLED, crash_site(report.get("stacks", ""))
         if self.unavailable or self.error:
-            return (Ending.UNAVAILABLE, self.unavailable) if self.unavailable else (Ending.RAISED, reason)
+            return (Ending.UNAVAILABLE, self.unavailable) if self.unavailable else (Ending.RAISED, self.headline)
         if self.result is not None and code == 0:
             return Ending.FINISHED, reason
         if self.began_ns is None:

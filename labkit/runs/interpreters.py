@@ -11,6 +11,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import stat
 import subprocess
@@ -93,11 +94,11 @@ def find(*, fresh: bool = False) -> tuple[Interpreter, ...]:
     return _found[0]
 
 
-def probe(path: str) -> Interpreter:
+def probe(path: str | os.PathLike[str]) -> Interpreter:
     """Ask one interpreter what it is.
 
     Args:
-        path: Its executable; ``~`` stands for the home folder.
+        path: Its executable, or a name on PATH; ``~`` stands for the home folder.
 
     Returns:
         Its answer. A file that has not changed since it was last asked is not asked again.
@@ -105,11 +106,13 @@ def probe(path: str) -> Interpreter:
     Raises:
         BadValue: If there is no such file, it cannot be run, or it is no CPython of 3.10 or later.
     """
-    if not isinstance(path, str) or not path or "\0" in path:
+    name = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(name, str) or not name or "\0" in name:
         raise BadValue("python", path, _ALLOWED, "Leave it out for the Python of this notebook.")
-    answer = _ask(os.path.abspath(os.path.expanduser(path)))
+    found = shutil.which(name) if os.sep not in name else None  # a bare name is looked up as a shell does
+    answer = _ask(os.path.abspath(found or os.path.expanduser(name)))
     if answer.interpreter is None:
-        raise BadValue("python", path, _ALLOWED, f"{answer.problem}. labkit.runs.interpreters.find() lists those here.")
+        raise BadValue("python", path, _ALLOWED, f"{answer.problem}. lab.machine().interpreters lists those here.")
     return answer.interpreter
 
 
@@ -172,7 +175,7 @@ def _understand(path: str, output: bytes) -> _Answer:
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known:
-        return _Answer(None, problem=f"It did not answer as a Python within {_TIMEOUT_S:g} s")
+        return _Answer(None, problem=f"It did not answer as a Python (it had {_TIMEOUT_S:g} s)")
     if implementation not in {"cpython", ""}:
         return _Answer(None, problem=f"That is {implementation}, which has other threads than CPython")
     if version < OLDEST:

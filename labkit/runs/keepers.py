@@ -39,8 +39,11 @@ class Link(NamedTuple):
 
 
 def link_for(trial: Trial, *, python: str, limits: Limits) -> Link:
-    """Return a keeper whose worker waits for its task: the one that was kept ready if it fits, else a new one."""
-    return _take_spare(python, limits) or _spawn(python, limits, _preload(trial))
+    """Return a keeper whose worker waits for its task: the one that was kept ready if it fits, else a new one.
+
+    It fits only if it has imported just what this trial's own worker would: what a child imports is controlled.
+    """
+    return _take_spare(_fits(trial, python, limits)) or _spawn(python, limits, _preload(trial))
 
 
 def _spawn(python: str, limits: Limits, preload: str) -> Link:
@@ -91,7 +94,7 @@ def close(link: Link, *, lost: bool) -> tuple[list[str], list[str]] | None:
         link.sock.close()
 
 
-_spare: list[tuple[tuple[str, int, int], Link]] = []
+_spare: list[tuple[tuple[object, ...], Link]] = []
 _spare_lock = threading.Lock()
 
 
@@ -100,7 +103,7 @@ def prewarm(trial: Trial, *, python: str = sys.executable, limits: Limits) -> No
     discard_spare()
     link = _spawn(python, limits, _preload(trial))
     with _spare_lock:
-        _spare.append((_fits(python, limits), link))
+        _spare.append((_fits(trial, python, limits), link))
 
 
 def discard_spare() -> None:
@@ -113,9 +116,9 @@ def discard_spare() -> None:
         close(link, lost=False)
 
 
-def _take_spare(python: str, limits: Limits) -> Link | None:
+def _take_spare(wanted: tuple[object, ...]) -> Link | None:
     with _spare_lock:
-        if not _spare or _spare[0][0] != _fits(python, limits):
+        if not _spare or _spare[0][0] != wanted:
             return None
         _, link = _spare.pop()
     if link.process.poll() is not None:  # it waited an hour, or its worker was killed
@@ -124,9 +127,9 @@ def _take_spare(python: str, limits: Limits) -> Link | None:
     return link
 
 
-def _fits(python: str, limits: Limits) -> tuple[str, int, int]:
+def _fits(trial: Trial, python: str, limits: Limits) -> tuple[object, ...]:
     """What is fixed when a worker starts, and cannot be changed by its task."""
-    return python, limits.file_bytes, limits.open_files_count
+    return python, limits.file_bytes, limits.open_files_count, _preload(trial)
 
 
 def _preload(trial: Trial) -> str:

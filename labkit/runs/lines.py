@@ -39,7 +39,7 @@ def header(machine: Machine) -> bytes:
     """
     if not isinstance(machine, Machine):
         raise BadValue("machine", machine, "a Machine", "Leave it out for this one.")
-    line = _encoded({"labkit_recording": FORMAT, "machine": dataclasses.asdict(machine)}, "machine")
+    line = _encoded({"labkit_recording": FORMAT, "machine": _public(machine)}, "machine")
     _same(machine_of, line, machine, "machine")
     return line
 
@@ -59,6 +59,11 @@ def line_of(run: Run) -> bytes:
     line = _encoded(fields | plain, "runs")
     _same(run_of, line, run, "runs")
     return line
+
+
+def _public(machine: Machine) -> dict[str, object]:
+    """Give what a recording says of a machine: all but the paths on it."""
+    return {name: value for name, value in dataclasses.asdict(machine).items() if name != "interpreters"}
 
 
 def machine_of(line: bytes) -> Machine:

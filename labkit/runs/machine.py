@@ -12,6 +12,7 @@ import sys
 from typing import NamedTuple
 
 from labkit.model import Machine
+from labkit.runs.interpreters import find
 
 __all__ = ["machine"]
 
@@ -43,6 +44,7 @@ def machine() -> Machine:
         # get_start_method() alone would fix the method for the whole kernel; the first of all is the default
         start_method=multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],
         load_ratio=_load(cores),
+        interpreters=find(),
     )
 
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import BadValue
 from labkit.model import Trial
+from labkit.runs.travel import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from labkit.model import Experiment, Json
 
-__all__ = ["QUICK_REPEATS", "REPEATS", "address", "chosen_arms", "is_quick", "plan"]
+__all__ = ["QUICK_REPEATS", "REPEATS", "chosen_arms", "is_quick", "plan"]
 
 REPEATS, QUICK_REPEATS = 7, 3  # blocks; three is the least that a verdict is given for
 _TRIALS_MOST = 2000
 _REPEATS_MOST = 1000
+_SEED_MOST = 1 << 63  # what a recording can hold
 
 
 def plan(
@@ -43,15 +45,17 @@ def plan(
 
     Raises:
         BadValue: If an arm, a parameter or a value is not allowed, or there are more than 2000 trials.
+        BadWorkload: If an arm cannot travel to a child, or does not take the swept parameters.
     """
     _check_whole("repeats", repeats, 1, _REPEATS_MOST)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise BadValue("seed", seed, "a whole number", "Leave it out to have one chosen and stored.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not -_SEED_MOST <= seed < _SEED_MOST:
+        raise BadValue("seed", seed, "a whole number of 64 bits", "Leave it out to have one chosen and stored.")
     names = chosen_arms(experiment, arms)
     settings = _settings(experiment, sweep or {})
     if repeats * len(names) * len(settings) > _TRIALS_MOST:
         count = repeats * len(names) * len(settings)
         raise BadValue("the number of trials", count, f"at most {_TRIALS_MOST}", "Sweep fewer values, or repeat less.")
+    parcels = {arm: pack(experiment.arms[arm], settings[0]) for arm in names}
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
     trials: list[Trial] = []
     for block in range(repeats):
@@ -59,7 +63,8 @@ def plan(
             Trial(
                 experiment=experiment.name,
                 arm=arm,
-                workload=address(experiment, arm),
+                workload=parcels[arm].workload,
+                source=parcels[arm].source,
                 params=params,
                 block=block,
                 seed=seed,
@@ -80,17 +85,11 @@ def chosen_arms(experiment: Experiment, arms: Sequence[str] | None) -> list[str]
     """
     if arms is None:
         return list(experiment.arms)
-    wanted = [arms] if isinstance(arms, str) else list(arms)
+    wanted = [arms] if not isinstance(arms, (list, tuple, set)) else list(arms)
     unknown = [arm for arm in wanted if arm not in experiment.arms]
     if unknown or not wanted:
         raise BadValue("arms", unknown[0] if unknown else wanted, _listed(experiment.arms), "Choose at least one.")
     return [arm for arm in experiment.arms if arm in wanted]
-
-
-def address(experiment: Experiment, arm: str) -> str:
-    """Return the ``module:name`` by which a child imports an arm."""
-    function = experiment.arms[arm]
-    return f"{function.__module__}:{function.__qualname__}"
 
 
 def is_quick(quick: bool | None) -> bool:  # noqa: FBT001 - handed through from a keyword

@@ -22,6 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from labkit.child.keeper import HEADER
+from labkit.errors import BadValue, BadWorkload
 from labkit.limits import Limits
 from labkit.model import Ending, Run, Trial
 from labkit.runs import folders, keepers
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["LiveRun", "begin", "run", "start"]
 
 _LOOK_S = 0.5  # between two looks of one who waits, should he be passed over
+
+_OWN = {"workload", "deadline_s", "python", "limits"}  # parameters of `run` itself
 
 
 class LiveRun:
@@ -268,11 +271,22 @@ def _prepare(
     params: dict[str, Json],
 ) -> LiveRun:
     """Check everything that can be checked before a process is started."""
+    if limits is not None and not isinstance(limits, Limits):
+        raise BadValue("limits", limits, "a labkit.limits.Limits", "Leave it out for the default.")
     allowed = dataclasses.replace(limits or Limits(), deadline_s=deadline_s)
+    taken = sorted(_OWN & set(getattr(getattr(workload, "__code__", None), "co_varnames", ())[: _arguments(workload)]))
+    if taken:
+        advice = "Rename it in the function"
+        raise BadWorkload(workload.__name__, f"has a parameter {taken[0]!r}, which lab.run takes for itself", advice)
     parcel = pack(workload, params)
     path = sys.executable if python is None else probe(python).path
     trial = Trial(workload=parcel.workload, arm=workload.__name__, params=params, source=parcel.source)
     return LiveRun(trial, python=path, limits=allowed, folder=parcel.folder)
+
+
+def _arguments(workload: Callable[..., object]) -> int:
+    code = getattr(workload, "__code__", None)
+    return code.co_argcount + code.co_kwonlyargcount if code else 0
 
 
 # ---------------------------------------------------------------------------------------------------- threads

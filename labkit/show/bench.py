@@ -14,6 +14,7 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from labkit.errors import BadValue
 from labkit.runs.keepers import discard_spare, prewarm
 from labkit.runs.plan import QUICK_REPEATS, REPEATS, chosen_arms, is_quick, plan
 from labkit.runs.supervise import LiveRun, begin
@@ -58,8 +59,7 @@ class Bench:
         self.controls = Controls(experiment, arms, start, ask=self._guarded(self._ask), stop=self._guarded(self.stop))
         self._place = LivePlace()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._idle = threading.Event()
-        self._idle.set()
+        self._served = 0  # number of the newest request that was dealt with
         self._live: LiveRun | None = None
         self._asked = self._stopped = 0  # numbers of the newest request, and of the newest one that was stopped
         self._thread: threading.Thread | None = None
@@ -74,17 +74,22 @@ class Bench:
     def wait(self) -> None:
         """Wait until nothing is being measured any more; interrupting this stops the measurement.
 
+        It sleeps and looks: an interrupt inside one of `threading`'s own locks could leave that lock taken for ever.
+
         Raises:
             Exception: Whatever failed meanwhile, so that no failure passes unseen.
         """
         try:
-            while not self._idle.wait(_POLL_S):
-                pass
+            self._sleep_until_idle()
         except KeyboardInterrupt:
             self.stop()
-            self._idle.wait()
+            self._sleep_until_idle()
         if self.error:
             raise self.error
+
+    def _sleep_until_idle(self) -> None:
+        while self._served < self._asked:
+            time.sleep(_POLL_S / 4)
 
     def _ipython_display_(self) -> None:
         """Show the controls, measure the setting that they show, and leave its picture in the notebook."""
@@ -114,7 +119,6 @@ class Bench:
         """Leave a request with the controls' values; whatever is being measured makes room for it."""
         request = _Request(self._asked + 1, self.controls.arms(), self.controls.settings())
         self._asked, self.error = request.number, None
-        self._idle.clear()
         self._requests.put(request)
         live = self._live
         if live:
@@ -131,8 +135,7 @@ class Bench:
                     self._measure(request)
             except Exception as error:  # noqa: BLE001 - shown, and raised by `wait`
                 self._fail(error)
-            if request.number == self._asked:
-                self._idle.set()
+            self._served = request.number
 
     def _measure(self, request: _Request) -> None:
         """Run all trials of a request, unless it is stopped or a newer one comes."""
@@ -183,7 +186,7 @@ class Bench:
     def close(self) -> None:
         """End what is running, and the worker that is kept ready."""
         self.stop()
-        self._idle.wait()
+        self._sleep_until_idle()
         discard_spare()
 
 
@@ -213,5 +216,8 @@ def bench(
     subject = chosen(experiment)
     blocks = (QUICK_REPEATS if is_quick(quick) else REPEATS) if repeats is None else repeats
     ticked = chosen_arms(subject, arms)
+    for name, value in start.items():
+        if isinstance(value, (list, tuple, range)):
+            raise BadValue(name, value, "one value, where the slider stands at first", "To sweep it, use lab.measure.")
     plan(subject, repeats=blocks, seed=0, arms=ticked, sweep=start)  # refuses what is not allowed
     return Bench(subject, repeats=blocks, arms=ticked, start=start)

@@ -19,6 +19,7 @@ __all__ = [
     "details",
     "escape",
     "figure",
+    "heading",
     "in_words",
     "inline",
     "label",
@@ -65,6 +66,12 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def heading(name: str) -> str:
+    """Say a column with what it counts, where two columns may differ in nothing else."""
+    kinds = {"_ratio": " (share)", "_count": " (number)", "_cores": " (cores)"}
+    return label(name) + next((words for suffix, words in kinds.items() if name.endswith(suffix)), "")
+
+
 def setting_in_words(name: str, value: Json) -> str:
     """Say the value of a parameter; a switch is on or off."""
     if str(value) in ("True", "False"):  # numpy's too
@@ -90,9 +97,16 @@ def sentences(verdicts: Iterable[tuple[str, Verdict]]) -> str:
         reason = f" ({escape(verdict.reason)})" if verdict.reason else ""
         items.append(
             f"<p style='margin:6px 0'>The article: <q>{escape(claim)}</q><br>"
-            f"<b>{mark} {escape(verdict.outcome)}</b>: {inline(verdict.sentence)}{reason}</p>"
+            f"<b>{mark} {escape(verdict.outcome)}</b>: {inline(verdict.sentence)}{reason}{_numbers(verdict)}</p>"
         )
     return "".join(items)
+
+
+def _numbers(verdict: Verdict) -> str:
+    if verdict.effect is None or verdict.low is None or verdict.high is None:
+        return ""
+    interval = f"{verdict.effect:.3g} (95 % interval {verdict.low:.3g} to {verdict.high:.3g})"
+    return f"<br><small>{escape(f'{verdict.unit}: {interval}, from {verdict.runs_count} runs')}</small>"
 
 
 def receipt_line(receipts: Sequence[Receipt]) -> str:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from typing import TYPE_CHECKING, overload
 
 from labkit import experiments, ledger, tables
 from labkit.errors import BadValue
 from labkit.model import Experiment
 from labkit.runs.plan import QUICK_REPEATS, REPEATS, is_quick, plan
+from labkit.runs.recording import Recording
+from labkit.runs.recording import load as read
 from labkit.runs.supervise import begin
-from labkit.show import results
+from labkit.show import html, results
 from labkit.show.live import LivePlace, progress_bar
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Sequence
 
     from pandas import DataFrame
 
     from labkit.model import Json, Run, Verdict
 
-__all__ = ["Measurement", "chosen", "measure"]
+__all__ = ["Measurement", "chosen", "load", "measure"]
 
 
 class Measurement:
@@ -96,21 +100,54 @@ def measure(
     trials = plan(subject, repeats=blocks, seed=order, arms=arms, sweep=sweep)
     runs: list[Run] = []
     place, began, live, note = LivePlace(), time.monotonic(), None, ""
+    failed = False
     try:
         place.open()
         for trial in trials:
             live = begin(trial, limits=subject.limits)
             runs.append(live.wait())
-            bar = progress_bar(len(runs), len(trials), began)
-            place.update(lambda bar=bar: bar + results.report(subject, runs, final=False))  # type: ignore[misc]
+            failed = failed or not _redraw(place, subject, runs, progress_bar(len(runs), len(trials), began))
     except KeyboardInterrupt:
         note = f"Interrupted: {len(runs)} of {len(trials)} runs were measured, and are kept."
     finally:
         if live:
             live.stop()  # does nothing if it has ended
     seconds = time.monotonic() - began
-    place.update(lambda: f"<p>{len(runs)} runs in {seconds:.1f} s, order seed {order}. {note}</p>", now=True)
+    if not failed:  # else the failure stays on the page
+        place.update(lambda: f"<p>{len(runs)} runs in {seconds:.1f} s, order seed {order}. {note}</p>", now=True)
     return Measurement(subject, runs, note=note)
+
+
+def _redraw(place: LivePlace, experiment: Experiment, runs: list[Run], bar: str) -> bool:
+    """Show the runs so far; a picture that fails is shown as a failure, and costs none of the runs."""
+    try:
+        place.update(lambda: bar + results.report(experiment, runs, final=False))
+    except Exception as error:  # noqa: BLE001 - raised again when the measurement shows itself
+        text = "".join(traceback.format_exception(error))
+        problem = f"The picture failed, the measuring goes on: {type(error).__name__}: {error}"
+        place.update(lambda: html.alert(problem, text), now=True)
+        return False
+    return True
+
+
+def load(path: str | os.PathLike[str]) -> Measurement | Recording:
+    """Read runs that were saved, on this machine or another.
+
+    Returns:
+        The runs of one experiment, which show themselves as measured ones do, labelled as recorded. Of runs of
+        several experiments, or of none, the plain `Recording`.
+
+    Raises:
+        BadRecording: If the file is damaged, or was not made by labkit.
+    """
+    recorded = read(path)
+    names = {run.trial.experiment for run in recorded.runs}
+    known = {experiment.name: experiment for experiment in experiments.load_all()}
+    if len(names) != 1 or not names <= known.keys():
+        return recorded
+    there = recorded.machine
+    where = f"{there.system}, {there.cores_count:g} cores, Python {there.python}"
+    return Measurement(known[names.pop()], recorded.runs, note=f"Recorded, not measured here: {where}.")
 
 
 def chosen(experiment: Experiment | str) -> Experiment:

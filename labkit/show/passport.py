@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from labkit import experiments, ledger
 from labkit.errors import BadValue
-from labkit.runs import interpreters
 from labkit.runs.machine import machine
 from labkit.show import html
 from labkit.units import in_words
 
 if TYPE_CHECKING:
-    from labkit.model import Interpreter, Machine
+    from labkit.model import Machine
 
 __all__ = ["Passport", "setup"]
 
@@ -22,11 +21,9 @@ _START = "start_here"
 class Passport:
     """What `setup` found; shows itself as a card."""
 
-    def __init__(
-        self, lesson: str, found: Machine, pythons: tuple[Interpreter, ...], expected: tuple[str, ...]
-    ) -> None:
+    def __init__(self, lesson: str, found: Machine, expected: tuple[str, ...]) -> None:
         """Keep what was found, and what to expect of it in this lesson."""
-        self.lesson, self.machine, self.interpreters, self.expected = lesson, found, pythons, expected
+        self.lesson, self.machine, self.expected = lesson, found, expected
 
     def __repr__(self) -> str:
         """Say it in plain text."""
@@ -49,7 +46,7 @@ class Passport:
             f" ({here.cores_why})" if here.cores_why else ""
         )
         shared = "none" if here.shared_memory_bytes is None else in_words("_bytes", here.shared_memory_bytes)
-        others = ", ".join(f"{one.version} ({one.found_in})" for one in self.interpreters[1:])
+        others = ", ".join(f"{one.version} ({one.found_in})" for one in here.interpreters[1:])
         return [
             ("System", f"{here.system}, {here.processor}"),
             ("Cores", cores),
@@ -82,4 +79,4 @@ def setup(slug: str) -> Passport:
     for experiment in experiments.load_all():
         if lesson == _START or any(known[name].lesson == lesson for name in experiment.claims):
             expected += experiment.expect(found)
-    return Passport(lesson, found, interpreters.find(), tuple(expected))
+    return Passport(lesson, found, tuple(expected))

@@ -31,7 +31,7 @@ def report(experiment: Experiment, runs: Sequence[Run], *, note: str = "", final
     """
     table = tables.frame(runs)
     verdicts = ledger.judge(experiment, table) if final else {}
-    drawn = html.figure(picture(experiment.draw, table, experiment.question), _alt(experiment, table, verdicts))
+    drawn = html.figure(picture(experiment.draw, table, experiment.question), _alt(experiment, table))
     heading = f"<p style='margin:4px 0'>{html.escape(note)}</p>" if note else ""
     return html.card(
         f"Measured: {experiment.name}",
@@ -62,13 +62,16 @@ def _with_claims(verdicts: dict[str, Verdict]) -> list[tuple[str, Verdict]]:
 def _summary(experiment: Experiment, table: DataFrame) -> str:
     """One row per arm and setting: the number of runs, and the median of each column in words."""
     varied, summary = tables.summary(table, list(experiment.sweep), list(experiment.columns))
-    header = ["arm", *(html.label(name) for name in varied), "runs", *(html.label(name) for name in experiment.columns)]
+    header = ["arm", *map(html.label, varied), "runs", *map(html.heading, experiment.columns)]
     body = [
         [row["arm"], *(html.setting_in_words(name, row[name]) for name in varied), row["runs_count"]]
         + [html.in_words(name, row[name]) if math.isfinite(row[name]) else "-" for name in experiment.columns]
         for row in summary
     ]
-    return html.rows(header, body, "Medians of the finished runs")
+    meanings = html.details(
+        "What the columns mean", "\n".join(f"{html.heading(n)}: {m}" for n, m in experiment.columns.items())
+    )
+    return html.rows(header, body, "Medians of the finished runs") + meanings
 
 
 def _setting(experiment: Experiment, table: DataFrame) -> str:
@@ -77,11 +80,18 @@ def _setting(experiment: Experiment, table: DataFrame) -> str:
     return "; ".join(f"{html.label(name)} {html.setting_in_words(name, table[name].iloc[0])}" for name in fixed)
 
 
-def _alt(experiment: Experiment, table: DataFrame, verdicts: dict[str, Verdict]) -> str:
-    said = " ".join(verdict.sentence for verdict in verdicts.values()) or "The measurement goes on."
-    arms = ", ".join(dict.fromkeys(table["arm"]))
-    what = f"Picture of {len(table)} runs of {arms or 'no arm yet'}."
-    return f"{experiment.question} {what} {said} The table below holds the numbers."
+def _alt(experiment: Experiment, table: DataFrame) -> str:
+    """Say what the picture shows, from the same numbers: the median of each arm and setting."""
+    name = experiment.headline
+    varied, summary = tables.summary(table, list(experiment.sweep), [name])
+    parts = []
+    for row in summary:
+        setting = "".join(f", {html.label(one)} {html.setting_in_words(one, row[one])}" for one in varied)
+        parts.append(f"{row['arm']}{setting}: {html.in_words(name, row[name])} in {row['runs_count']} runs")
+    what = f"Picture of the {experiment.columns[name]}, as the median per arm."
+    return (
+        f"{experiment.question} {what} {'; '.join(parts) or 'Nothing is measured yet'}. The table below holds the rest."
+    )
 
 
 def _unfinished(runs: Sequence[Run]) -> str:
