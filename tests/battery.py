@@ -55,25 +55,24 @@ class Row(NamedTuple):
     params: dict[str, Any] = {}  # noqa: RUF012 - never changed
     limits: dict[str, Any] = {}  # noqa: RUF012
     deadline_s: float = DEADLINE_S
-    everywhere: bool = False  # depends on the version of Python: run on every interpreter in `make test` too
     most_s: float = 3.0  # beyond the deadline
 
 
 LATE, DIED, RAISED, DONE = Ending.TIMED_OUT, Ending.KILLED, Ending.RAISED, Ending.FINISHED
 LONG = {"deadline_s": LONG_S}
 ROWS = (
-    Row("AB/BA deadlock", faults.deadlock, LATE, ("deadline of 1 s", "in left", "in right"), everywhere=True),
-    Row("endless Python loop", faults.python_loop, LATE, ("in python_loop",), everywhere=True),
-    Row("GIL held by C calls", faults.gil_held, LATE, ("in gil_held",), everywhere=True),
-    Row("one endless C call", faults.c_call, LATE, ("in c_call",), everywhere=True),
-    Row("segfault", faults.segfault, DIED, ("SIGSEGV", "in segfault"), everywhere=True, **LONG),
+    Row("AB/BA deadlock", faults.deadlock, LATE, ("deadline of 1 s", "in left", "in right")),
+    Row("endless Python loop", faults.python_loop, LATE, ("in python_loop",)),
+    Row("GIL held by C calls", faults.gil_held, LATE, ("in gil_held",)),
+    Row("one endless C call", faults.c_call, LATE, ("in c_call",)),
+    Row("segfault", faults.segfault, DIED, ("SIGSEGV", "in segfault"), **LONG),
     Row("abort", faults.abort, DIED, ("SIGABRT", "in abort"), **LONG),
     Row("os._exit", faults.exit_at_once, Ending.EXITED, ("exit code 42",), **LONG),
     Row("os._exit(0)", faults.exit_with_zero, Ending.EXITED, ("exit code 0",), **LONG),
     Row("sys.exit", faults.sys_exit, Ending.EXITED, ("exit code 3",), **LONG),
     Row("exception", faults.raises, RAISED, ("ZeroDivisionError", "in raises"), **LONG),
     Row("machine lacks something", faults.not_here, Ending.UNAVAILABLE, ("has no moon",), **LONG),
-    Row("hostile exception", faults.hostile_exception, RAISED, ("Hostile",), everywhere=True, **LONG),
+    Row("hostile exception", faults.hostile_exception, RAISED, ("Hostile",), **LONG),
     *(
         Row(f"result that is no data: {kind}", faults.no_plain_data, RAISED, (word,), {"kind": kind}, **LONG)
         for kind, word in (
@@ -96,13 +95,12 @@ ROWS = (
         limits={"memory_bytes": 200 * MIB},
         **LONG,
     ),
-    Row("MemoryError", faults.memory_error, RAISED, ("MemoryError",), everywhere=True, **LONG),
+    Row("MemoryError", faults.memory_error, RAISED, ("MemoryError",), **LONG),
     Row(
         "endless recursion",
         faults.recursion,
         (DIED, RAISED, Ending.OVER_MEMORY),
         limits={"memory_bytes": 300 * MIB},
-        everywhere=True,
         **LONG,
     ),
     Row("both copies of a fork return", faults.comes_back_twice, DONE, ("False",), **LONG),
@@ -117,13 +115,13 @@ ROWS = (
     Row("1 GiB of output", faults.flood, Ending.OVER_OUTPUT, ("bytes printed",), **LONG),
     Row("1 GiB of output, allowed", faults.flood, DONE, limits={"output_bytes": 2048 * MIB}, deadline_s=30.0),
     Row("flood of events", faults.event_flood, DONE, **LONG),
-    Row("garbage on every descriptor", faults.garbage, (DONE, Ending.EXITED, RAISED), everywhere=True, **LONG),
-    Row("256 threads", faults.many_threads, LATE, everywhere=True),
+    Row("garbage on every descriptor", faults.garbage, (DONE, Ending.EXITED, RAISED), **LONG),
+    Row("256 threads", faults.many_threads, LATE),
     Row("all descriptors", faults.all_descriptors, DONE, **LONG),
     Row("20,000 files, shut and deep folders", faults.many_files, DONE, **LONG),
     Row("file over its limit", faults.large_file, RAISED, ("File too large",), limits={"file_bytes": 8 * MIB}, **LONG),
-    Row("segments and a hang", faults.segments, LATE, everywhere=True),
-    Row("segments and SIGKILL", faults.segments, DIED, ("SIGKILL",), {"then": "kill"}, everywhere=True, **LONG),
+    Row("segments and a hang", faults.segments, LATE),
+    Row("segments and SIGKILL", faults.segments, DIED, ("SIGKILL",), {"then": "kill"}, **LONG),
     Row("segments, tracker killed", faults.segments, Ending.EXITED, ("code 7",), {"then": "tracker killed"}, **LONG),
     Row("segments of its own name", faults.segments, DIED, ("SIGKILL",), {"then": "own name"}, **LONG),
     Row(
@@ -131,7 +129,6 @@ ROWS = (
         faults.segments_of_grandchildren,
         LATE,
         words=("psm_",),
-        everywhere=True,
         deadline_s=2.0,
     ),
     Row("the same and SIGKILL", faults.segments_of_grandchildren, DIED, ("psm_",), {"then": "kill"}, **LONG),
@@ -152,7 +149,7 @@ ROWS = (
     ),
     Row("interrupts its keeper", faults.signals_its_keeper, LATE, params={"number": 2}),
     Row("children at exit", faults.children_at_exit, Ending.LINGERED, limits={"linger_s": 0.5}, **LONG),
-    Row("atexit hang", faults.hang_at_exit, Ending.LINGERED, limits={"linger_s": 0.5}, everywhere=True, **LONG),
+    Row("atexit hang", faults.hang_at_exit, Ending.LINGERED, limits={"linger_s": 0.5}, **LONG),
     Row("fork with a held lock", faults.fork_with_a_held_lock, LATE, ("in fork_with_a_held_lock",)),
     Row("stops itself", faults.stops_itself, LATE),
     Row("60 zombies", faults.zombies, DONE, **LONG),

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADER", "STACKS", "TASK", "main"]
 
 HEADER = struct.Struct(">IB")
-STACKS = "stacks"  # files in the run's folder
-TASK = "task"
+STACKS, TASK = "stacks", "task"  # files in the run's folder
 
 _TICK_S = 0.1  # between two looks at the tree; each costs about 0.4 ms of CPU
 _SPARE_S = 3600.0  # for a worker that was started ahead to get its task
@@ -43,7 +42,7 @@ _REMOVE_S = 10.0  # from the end of the run until its files are gone; the kernel
 _READ_BYTES = 1 << 20
 _KEPT_BYTES = 32 << 10  # of the output: this much of its beginning, and of its end
 _LINE_BYTES = 4 << 20  # longest record
-_QUEUE_BYTES = 16 << 20  # events waiting for a slow kernel; more are dropped and counted
+_QUEUE_BYTES = 4 << 20  # events waiting for a slow kernel; more are dropped and counted
 _SUBREAPER = 36  # prctl(2): PR_SET_CHILD_SUBREAPER
 _ENDS = (b'["result"', b'["error"', b'["unavailable"')
 
@@ -109,7 +108,7 @@ class Keeper:
         with contextlib.suppress(Exception):
             ending = "LOST" if self.running else "NOT_STARTED"
             self._push(b"Z", json.dumps({"ending": ending, "reason": error[:500]}).encode())
-            self._flush_for(_KILL_S)
+            self._flush_all()
 
     # ------------------------------------------------------------------------------------------------ start
     def _catch_signals(self) -> None:
@@ -313,7 +312,7 @@ class Keeper:
             ],
         }
         self._push(b"Z", json.dumps(report).encode())
-        self._flush_for(_KILL_S)
+        self._flush_all()
 
     def _ask_threads(self) -> None:
         """Ask the worker where its threads stand, and what they wait for.
@@ -383,11 +382,13 @@ class Keeper:
         except OSError:
             self.linked = False
 
-    def _flush_for(self, limit_s: float) -> None:
-        until = time.monotonic() + limit_s
+    def _flush_all(self) -> None:
+        """Send all that waits, for as long as the kernel takes anything: several floods may keep it busy for long."""
         self.sock.setblocking(False)  # noqa: FBT003 - its only parameter
-        self._flush()
-        while self.linked and self.outbox and time.monotonic() < until:
+        waiting, until = len(self.outbox) + 1, 0.0
+        while self.linked and self.outbox and (len(self.outbox) < waiting or time.monotonic() < until):
+            if len(self.outbox) < waiting:
+                waiting, until = len(self.outbox), time.monotonic() + _KILL_S
             select.select([], [self.sock], [], 0.1)
             self._flush()
 

@@ -37,7 +37,8 @@ class Heard:
             return
         try:
             tag, *rest = json.loads(payload, parse_constant=_refuse)
-            json.dumps(rest, ensure_ascii=False).encode()  # half a character cannot be shown: UnicodeError
+            if b"\\u" in payload or b"\xed" in payload:  # half a character cannot be shown: UnicodeError
+                json.dumps(rest, ensure_ascii=False).encode()
             understood = self._record(tag, rest)
         except (ValueError, TypeError, LookupError, RecursionError):
             understood = False
