@@ -290,6 +290,12 @@ def test_recorded_runs_show_themselves_and_are_labelled(tmp_path):
     assert "interpreters" not in path.read_text()
 
 
+def test_settings_are_said_in_words_also_from_a_table():
+    measured = Measurement(LOST, [row("threads", 0, 10)])
+    shown = measured._repr_html_()
+    assert "lock off; workers 2; rounds 5; switch interval 5 ms" in shown
+
+
 def test_runs_of_no_experiment_come_back_plain(tmp_path):
     run = Run(trial=Trial(workload="m:f"), ending=Ending.EXITED, exit_code=3)
     assert lab.load(lab.save([run], tmp_path / "runs.jsonl")).runs == (run,)

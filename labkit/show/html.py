@@ -73,10 +73,11 @@ def heading(name: str) -> str:
 
 
 def setting_in_words(name: str, value: Json) -> str:
-    """Say the value of a parameter; a switch is on or off."""
-    if str(value) in ("True", "False"):  # numpy's too
-        return "on" if value else "off"
-    return in_words(name, value)
+    """Say the value of a parameter, also one that comes from a table; a switch is on or off."""
+    plain = value.item() if hasattr(value, "item") else value  # numpy's own numbers are no int and no bool
+    if isinstance(plain, bool):
+        return "on" if plain else "off"
+    return in_words(name, plain)
 
 
 def figure(png: bytes, alt: str) -> str:
