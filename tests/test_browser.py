@@ -1,32 +1,54 @@
-"""A real JupyterLab in a real browser: what a student does with mouse and keyboard reaches the kernel."""
+"""The bench as a student meets it: a real JupyterLab in a real browser, with keyboard, mouse, Stop and both themes."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import lab_browser
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("orphans_in_sight")]
 
-SLIDER = """
-import ipywidgets
-slider = ipywidgets.IntSlider(value=3, min=0, max=10, description="workers", continuous_update=False)
-seen = []
-slider.observe(lambda change: seen.append(change.new), "value")
-slider
-""".strip()
+CHECKOUT = Path(__file__).parent.parent
+LIMIT_MS = 60_000
+# An experiment whose arm hangs for ever when the slider stands at 2.
+STUCK = """
+import dataclasses, threading
+from labkit import experiments
+lost = experiments.experiment("lost updates")
+
+def stuck(*, workers, **others):
+    if workers == 2:
+        threading.Event().wait()
+    return dict.fromkeys(lost.columns, workers)
+
+EXPERIMENT = dataclasses.replace(lost, arms={"threads": stuck}, units={"threads": "thread"})
+"""
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Start one JupyterLab for all tests of this file, on a notebook with one slider."""
-    folder = tmp_path_factory.mktemp("notebooks")
-    cell = {"cell_type": "code", "id": "c", "metadata": {}, "source": SLIDER, "outputs": [], "execution_count": None}
+    """Start one JupyterLab on the notebooks, and on one with an experiment that hangs."""
+    folder = tmp_path_factory.mktemp("browser") / "notebooks"
+    shutil.copytree(CHECKOUT / "notebooks", folder)
+    (folder / "stuck.py").write_text(STUCK)
+    sources = [
+        "import labkit as lab, stuck",
+        "panel = lab.bench(stuck.EXPERIMENT, workers=1)",
+        "panel",
+        "after = 6 * 7",
+    ]
+    cells = [
+        {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+        for n, source in enumerate(sources)
+    ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [cell]}
-    (folder / "slider.ipynb").write_text(json.dumps(notebook))
-    with lab_browser.jupyterlab(folder) as lab:
+    (folder / "stuck.ipynb").write_text(
+        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells})
+    )
+    with lab_browser.jupyterlab(folder, checkout=CHECKOUT) as lab:
         yield lab
 
 
@@ -39,21 +61,110 @@ def browser(need):
 
 @pytest.fixture
 def desk(lab, browser):
-    with lab_browser.desk(lab, browser) as desk:
+    with lab_browser.desk(lab, browser, height=1000) as desk:
         yield desk
         assert desk.errors == []
 
 
-def test_a_slider_moved_by_keyboard_reaches_the_kernel(desk):
-    desk.open_notebook("slider.ipynb")
+def test_sliders_redraw_by_keyboard_and_by_mouse(desk):
+    desk.open_notebook("06_lost_updates.ipynb")
     desk.run_all()
-    handle = desk.page.get_by_role("slider")
-    handle.wait_for()
-    assert desk.ask_kernel("slider.value") == "3"
-    handle.focus()
-    handle.press("ArrowRight")
-    desk.wait_for_kernel("slider.value, seen", "(4, [4])")
-    desk.screenshot("slider-light")
+    panel = Panel(desk)
+    assert {handle.get_attribute("aria-label") for handle in panel.sliders()} == {
+        "body",
+        "lock",
+        "workers",
+        "rounds",
+        "switch interval",
+    }
+    before = panel.picture()
+    workers = desk.page.get_by_role("slider", name="workers")
+    assert workers.get_attribute("aria-valuetext") == "2"
+    workers.focus()
+    workers.press("ArrowRight")
+    by_keyboard = panel.picture_after(before, "workers 4")
+    assert workers.get_attribute("aria-valuetext") == "4"
+    lock = desk.page.get_by_role("slider", name="lock")
+    lock.scroll_into_view_if_needed()
+    box, track = lock.bounding_box(), desk.page.locator(".labkit-slider .noUi-base").nth(1).bounding_box()
+    desk.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    desk.page.mouse.down()
+    desk.page.mouse.move(track["x"] + track["width"], box["y"] + box["height"] / 2, steps=5)
+    desk.page.mouse.up()
+    panel.picture_after(by_keyboard, "lock on")
+    assert lock.get_attribute("aria-valuetext") == "on"
+    panel.screenshot("bench-light")
     desk.theme("dark")
-    desk.screenshot("slider-dark")
+    panel.screenshot("bench-dark")
+
+
+def test_stop_ends_a_hang_and_the_bench_goes_on(desk):
+    desk.open_notebook("stuck.ipynb")
+    desk.run_all()
+    panel = Panel(desk)
+    panel.wait_for_status("3 runs in")
+    before = panel.picture()
+    workers = desk.page.get_by_role("slider", name="workers")
+    workers.focus()
+    workers.press("ArrowRight")  # to 2: hangs for ever
+    stop = desk.page.get_by_role("button", name="Stop")
+    desk.page.wait_for_function("() => !document.querySelector('.labkit-bench button:nth-of-type(2)').disabled")
+    panel.wait_for_status("0 of 3 runs")
+    assert desk.ask_kernel("after + 1") == "43"  # the kernel answers while the run hangs
+    panel.screenshot("bench-hang")
+    stop.click()
+    panel.wait_for_status("Stopped: 0 of 3 runs were measured")
+    workers.focus()
+    workers.press("ArrowRight")  # to 4: answers
+    panel.wait_for_status("3 runs in")
+    panel.picture_after(before, "workers 4")
+    desk.wait_for_kernel("[run.trial.params['workers'] for run in panel.runs]", "[1, 1, 1, 4, 4, 4]")
+    assert desk.ask_kernel("sum(len(run.receipt.processes_left) for run in panel.runs)") == "0"
+
+
+def test_the_first_notebook_survives_its_segfault_and_its_hang(desk):
+    desk.open_notebook("00_start_here.ipynb")
+    desk.run_all()
+    desk.page.get_by_text("The run of write_to_address_zero was killed by SIGSEGV in the main thread").wait_for(
+        timeout=LIMIT_MS
+    )
+    desk.page.get_by_text("ran past its deadline of 1 s and was ended").wait_for(timeout=LIMIT_MS)
+    assert desk.ask_kernel("run.ending.name, run.exit_code") == "('KILLED', -11)"
     assert desk.page.locator(".jp-toast, .Toastify__toast").count() == 0  # no news, no update offers
+    desk.screenshot("start-light")
+
+
+class Panel:
+    """The bench on the page, and the picture below it."""
+
+    def __init__(self, desk):
+        self.desk, self.page = desk, desk.page
+        self.page.locator(".labkit-bench").wait_for(timeout=LIMIT_MS)
+        self.page.locator(".labkit-slider .noUi-handle[data-labkit]").last.wait_for(timeout=LIMIT_MS)
+
+    def sliders(self):
+        return self.page.get_by_role("slider").all()
+
+    def card(self):
+        """Find the card that follows the panel in its cell's output."""
+        return self.page.locator(".jp-OutputArea:has(.labkit-bench) section").last
+
+    def picture(self):
+        image = self.card().locator("img")
+        image.wait_for(timeout=LIMIT_MS)
+        assert len(image.get_attribute("alt")) > 40
+        return image.get_attribute("src")
+
+    def picture_after(self, before, setting):
+        """Wait until all runs of a new setting are drawn and judged, and return that picture."""
+        self.card().filter(has_text=setting).filter(has_text="The article:").wait_for(timeout=LIMIT_MS)
+        after = self.picture()
+        assert after != before
+        return after
+
+    def wait_for_status(self, words):
+        self.page.locator(".labkit-bench [role=status]", has_text=words).wait_for(timeout=LIMIT_MS)
+
+    def screenshot(self, name):
+        self.page.locator(".labkit-bench").scroll_into_view_if_needed()
+        self.desk.screenshot(name)
