@@ -30,7 +30,7 @@ IMPORT = f"import sys; sys.path.insert(0, {ROOT!r}); import labkit; del sys.path
 FOREIGN = "import sys; print(sorted({m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)))"
 READY_S = 0.4  # a spare is ready after about 0.1 s; the benchmark waits until the machine is quiet again
 BUSY = "while True: pass"
-QUIET, TRIES = 0.04, 6  # the quiet gate of delay over run time; tries per run that is wanted
+NO_LIMIT = float("inf")
 
 
 class Row(NamedTuple):
@@ -52,10 +52,10 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
     rows = [*starting(repeats), slider(repeats), *cores(max(5, repeats // 3)), *modules()]
-    print(f"{'figure':<52}{'ours':>16}{'yardstick':>30}{'reached':>10}{'limit':>8}")
+    print(f"{'figure':<66}{'ours':>16}{'yardstick':>30}{'reached':>10}{'limit':>8}")
     for row in rows:
-        mark = "ok" if row.met else "MISSED"
-        print(f"{row.figure:<52}{row.ours:>16}{row.yardstick:>30}{row.reached:>10.3g}{row.limit:>8g}  {mark}")
+        mark = "shown only" if row.limit == NO_LIMIT else "ok" if row.met else "MISSED"
+        print(f"{row.figure:<66}{row.ours:>16}{row.yardstick:>30}{row.reached:>10.3g}{row.limit:>8g}  {mark}")
     return 0 if all(row.met for row in rows) else 1
 
 
@@ -108,35 +108,32 @@ def slider(repeats: int) -> Row:
 def cores(repeats: int) -> list[Row]:
     """Compare the cores demanded in quiet runs and in runs beside a busy process, in turn.
 
-    The GIL's waiters wake at every switch interval and then queue for a core that they cannot use, which counts as
-    demand. So for threads a run counts only if it passes the quiet gate: its delay is under 4 % of its run time.
+    Run time plus run-queue delay is what a worker demands that never sleeps. Threads that wait for the GIL do sleep:
+    they wake at every switch interval, and then queue for a core that they could not use. That counts as demand, so
+    beside a busy process their figure is too high. Their row is printed, and is no figure to reach.
     """
     rows = []
-    for arm, gate in (("threads", QUIET), ("processes sharing memory", float("inf"))):
+    for arm, workers, limit in (("threads", 1, 0.05), ("processes sharing memory", 2, 0.05), ("threads", 2, NO_LIMIT)):
         kept: dict[str, list[float]] = {"quiet": [], "disturbed": []}
-        for _ in range(TRIES * repeats):
-            if min(len(values) for values in kept.values()) >= repeats:
-                break
-            for name in kept:
-                cores, delay = demanded(arm, neighbours=int(name == "disturbed"))
-                kept[name] += [cores] if delay < gate else []
-        few = min(len(values) for values in kept.values())
-        off = abs(median(kept["disturbed"]) / median(kept["quiet"]) - 1) if few else float("inf")
-        ours, theirs = (f"{median(values):.3f} (n={len(values)})" if values else "none" for values in kept.values())
-        rows.append(Row(f"cores demanded, disturbed/quiet: {arm}"[:51], theirs, f"quiet {ours}", off, 0.05))
+        for _ in range(repeats):
+            for neighbours, values in enumerate(kept.values()):
+                values.append(demanded(arm, workers, neighbours=neighbours))
+        quiet, disturbed = (median(values) for values in kept.values())
+        name = f"cores demanded beside a busy process: {workers} {arm}"
+        rows.append(Row(name, f"{disturbed:.3f}", f"quiet {quiet:.3f}", abs(disturbed / quiet - 1), limit))
     return rows
 
 
-def demanded(arm: str, *, neighbours: int) -> tuple[float, float]:
-    """Run an arm beside busy processes; return the cores that it demanded, and its delay over its run time."""
+def demanded(arm: str, workers: int, *, neighbours: int) -> float:
+    """Run an arm beside busy processes, and return the cores that it demanded."""
     busy = [subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) for _ in range(neighbours)]
     try:
-        result = begin(planned(arm), limits=LOST.limits).wait().check().result
+        result = begin(planned(arm, workers), limits=LOST.limits).wait().check().result
     finally:
         for neighbour in busy:
             neighbour.kill()
             neighbour.wait()
-    return float(result["demanded_cores"]), float(result["delay_ratio"])
+    return float(result["demanded_cores"])
 
 
 def modules() -> list[Row]:
@@ -152,8 +149,8 @@ def modules() -> list[Row]:
 OWN = ("labkit", "__main__")
 
 
-def planned(arm: str) -> Trial:
-    params = {**LOST.defaults, "body": "counter += 1", "rounds": 20}
+def planned(arm: str, workers: int) -> Trial:
+    params = {**LOST.defaults, "workers": workers, "body": "counter += 1", "rounds": 20}
     return Trial(workload=pack(LOST.arms[arm], params).workload, experiment=LOST.name, arm=arm, params=params)
 
 

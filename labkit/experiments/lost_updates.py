@@ -289,7 +289,7 @@ EXPERIMENT = Experiment(
         "lost_ratio": "share of the additions that did not reach the counter",
         "rounds_with_loss_count": "rounds in which an addition was lost",
         "cpu_per_addition_s": "CPU time per addition",
-        "demanded_cores": "cores that the workers used or queued for",
+        "demanded_cores": "cores that the workers used or queued for; too high for GIL threads on a busy machine",
         "delay_ratio": "time queued for a core, per time on one",
     },
     headline="lost_ratio",
