@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from labkit.model import Experiment, Json
 
-__all__ = ["QUICK_REPEATS", "REPEATS", "chosen_arms", "is_quick", "plan"]
+__all__ = ["QUICK_REPEATS", "REPEATS", "blocks", "chosen_arms", "plan"]
 
 REPEATS, QUICK_REPEATS = 7, 3  # blocks; three is the least that a verdict is given for
 _TRIALS_MOST = 2000
@@ -92,7 +92,12 @@ def chosen_arms(experiment: Experiment, arms: Sequence[str] | None) -> list[str]
     return [arm for arm in experiment.arms if arm in wanted]
 
 
-def is_quick(quick: bool | None) -> bool:  # noqa: FBT001 - handed through from a keyword
+def blocks(repeats: int | None, quick: bool | None) -> int:  # noqa: FBT001 - handed through from a keyword
+    """Return how many blocks to measure: as asked, else fewer in quick mode."""
+    return (QUICK_REPEATS if _is_quick(quick) else REPEATS) if repeats is None else repeats
+
+
+def _is_quick(quick: bool | None) -> bool:  # noqa: FBT001 - handed through from a keyword
     """Say whether to repeat less: as asked, else as ``LABKIT_QUICK`` says."""
     return os.environ.get("LABKIT_QUICK", "") not in ("", "0") if quick is None else quick
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import dataclasses
+import inspect
 import json
 import math
 import os
@@ -229,7 +230,7 @@ def run(
             travels as source, with the functions, classes, imports and plain values of other cells that it names.
         deadline_s: Wall time allowed for the function, in seconds: more than 0, at most 600.
         python: Interpreter to run it on, 3.10 or later; needs no packages. This one if left out.
-        limits: What the run may use at most; see `labkit.model.Limits`.
+        limits: What the run may use at most; see `labkit.limits.Limits`.
         **params: Keyword arguments of the function: plain JSON values.
 
     Returns:
@@ -274,7 +275,7 @@ def _prepare(
     if limits is not None and not isinstance(limits, Limits):
         raise BadValue("limits", limits, "a labkit.limits.Limits", "Leave it out for the default.")
     allowed = dataclasses.replace(limits or Limits(), deadline_s=deadline_s)
-    taken = sorted(_OWN & set(getattr(getattr(workload, "__code__", None), "co_varnames", ())[: _arguments(workload)]))
+    taken = sorted(_OWN & inspect.signature(workload).parameters.keys()) if inspect.isfunction(workload) else []
     if taken:
         advice = "Rename it in the function"
         raise BadWorkload(workload.__name__, f"has a parameter {taken[0]!r}, which lab.run takes for itself", advice)
@@ -282,11 +283,6 @@ def _prepare(
     path = sys.executable if python is None else probe(python).path
     trial = Trial(workload=parcel.workload, arm=workload.__name__, params=params, source=parcel.source)
     return LiveRun(trial, python=path, limits=allowed, folder=parcel.folder)
-
-
-def _arguments(workload: Callable[..., object]) -> int:
-    code = getattr(workload, "__code__", None)
-    return code.co_argcount + code.co_kwonlyargcount if code else 0
 
 
 # ---------------------------------------------------------------------------------------------------- threads

@@ -10,13 +10,12 @@ import queue
 import random
 import threading
 import time
-import traceback
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.errors import BadValue
 from labkit.runs.keepers import discard_spare, prewarm
-from labkit.runs.plan import QUICK_REPEATS, REPEATS, chosen_arms, is_quick, plan
+from labkit.runs.plan import blocks, chosen_arms, plan
 from labkit.runs.supervise import LiveRun, begin
 from labkit.show import html, results
 from labkit.show.controls import Controls
@@ -111,9 +110,8 @@ class Bench:
 
     def _fail(self, error: Exception) -> None:
         self.error = error
-        text = "".join(traceback.format_exception(error))
         self.controls.say("Failed: see below.")
-        self._place.update(lambda: html.alert(f"{type(error).__name__}: {error}", text), now=True)
+        self._place.update(lambda: html.failure(error), now=True)
 
     def _ask(self) -> None:
         """Leave a request with the controls' values; whatever is being measured makes room for it."""
@@ -214,10 +212,10 @@ def bench(
         BadValue: If a name or a value is not allowed. No process has been started then.
     """
     subject = chosen(experiment)
-    blocks = (QUICK_REPEATS if is_quick(quick) else REPEATS) if repeats is None else repeats
+    count = blocks(repeats, quick)
     ticked = chosen_arms(subject, arms)
     for name, value in start.items():
         if isinstance(value, (list, tuple, range)):
             raise BadValue(name, value, "one value, where the slider stands at first", "To sweep it, use lab.measure.")
-    plan(subject, repeats=blocks, seed=0, arms=ticked, sweep=start)  # refuses what is not allowed
-    return Bench(subject, repeats=blocks, arms=ticked, start=start)
+    plan(subject, repeats=count, seed=0, arms=ticked, sweep=start)  # refuses what is not allowed
+    return Bench(subject, repeats=count, arms=ticked, start=start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -98,8 +97,7 @@ class Controls:
     def progress(self, done: int, total: int, began: float) -> None:
         """Move the bar: ``done`` of ``total`` runs have ended since ``began`` (seconds of the monotonic clock)."""
         self._bar.value = done / total
-        left = f"about {(time.monotonic() - began) / done * (total - done):.0f} s left" if done else "starting"
-        self.say(f"{done} of {total} runs, {left}")
+        self.say(html.progress_words(done, total, began))
 
     def say(self, words: str) -> None:
         """Say something beside the bar, to eyes and to a screen reader."""

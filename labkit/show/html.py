@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import time
+import traceback
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,13 @@ __all__ = [
     "card",
     "details",
     "escape",
+    "failure",
     "figure",
     "heading",
     "in_words",
     "inline",
     "label",
+    "progress_words",
     "receipt_line",
     "rows",
     "run_card",
@@ -139,6 +143,23 @@ def alert(problem: str, text: str = "") -> str:
     """Say that something failed, to eyes and to a screen reader."""
     style = f"{_BOX};border-left-color:#B00020"
     return f'<div role="alert" style="{style}"><b>⚠ {escape(problem)}</b>{details("Details", text)}</div>'
+
+
+def failure(error: Exception, before: str = "") -> str:
+    """Say that an exception came, with its traceback folded away; ``before`` is put before its name."""
+    return alert(f"{before}{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+
+def progress_words(done: int, total: int, began: float) -> str:
+    """Say how many of the runs have ended, and how long the rest will take.
+
+    Args:
+        done: Runs that have ended.
+        total: Runs that were planned.
+        began: When the first began, in seconds of the monotonic clock.
+    """
+    left = f"about {(time.monotonic() - began) / done * (total - done):.0f} s left" if done else "starting"
+    return f"{done} of {total} runs, {left}"
 
 
 def run_card(run: Run) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, display
 
+from labkit.show import html
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,6 +52,5 @@ def progress_bar(done: int, total: int, began: float) -> str:
         total: Runs that were planned.
         began: When the first began, in seconds of the monotonic clock.
     """
-    left = f"about {(time.monotonic() - began) / done * (total - done):.0f} s left" if done else "starting"
-    text = f"{done} of {total} runs, {left}"
+    text = html.progress_words(done, total, began)
     return f'<p><progress value="{done}" max="{total}" aria-label="{text}"></progress> {text}</p>'

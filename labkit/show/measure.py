@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-import traceback
 from typing import TYPE_CHECKING, overload
 
 from labkit import experiments, ledger, tables
 from labkit.errors import BadValue
 from labkit.model import Experiment
-from labkit.runs.plan import QUICK_REPEATS, REPEATS, is_quick, plan
+from labkit.runs.plan import blocks, plan
 from labkit.runs.recording import Recording
 from labkit.runs.recording import load as read
 from labkit.runs.supervise import begin
@@ -95,9 +94,8 @@ def measure(
         BadValue: If a name or a value is not allowed. No process has been started then.
     """
     subject = chosen(experiment)
-    blocks = (QUICK_REPEATS if is_quick(quick) else REPEATS) if repeats is None else repeats
     order = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    trials = plan(subject, repeats=blocks, seed=order, arms=arms, sweep=sweep)
+    trials = plan(subject, repeats=blocks(repeats, quick), seed=order, arms=arms, sweep=sweep)
     runs: list[Run] = []
     place, began, live, note = LivePlace(), time.monotonic(), None, ""
     failed = False
@@ -123,9 +121,8 @@ def _redraw(place: LivePlace, experiment: Experiment, runs: list[Run], bar: str)
     try:
         place.update(lambda: bar + results.report(experiment, runs, final=False))
     except Exception as error:  # noqa: BLE001 - raised again when the measurement shows itself
-        text = "".join(traceback.format_exception(error))
-        problem = f"The picture failed, the measuring goes on: {type(error).__name__}: {error}"
-        place.update(lambda: html.alert(problem, text), now=True)
+        shown = html.failure(error, "The picture failed, the measuring goes on: ")
+        place.update(lambda: shown, now=True)
         return False
     return True
 
