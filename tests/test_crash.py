@@ -168,7 +168,7 @@ def test_a_supervised_run_finishes_in_silence(fault):
         assert (run.ending, run.output, run.stacks, run.error) == (Ending.FINISHED, "", "", "")
         assert run.receipt.clean
         assert run.receipt.processes_removed == ()
-        assert run.elapsed_s < 1
+        assert run.elapsed_s < 10
         assert {event.name for event in run.events} == {f"unit {number}" for number in range(1, 5)}
 
 
