@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from labkit.runs.recording import save
     from labkit.runs.supervise import run, start
     from labkit.show.bench import bench
+    from labkit.show.explorer import explore
     from labkit.show.measure import load, measure
     from labkit.show.passport import setup
     from labkit.tables import frame, timeline
@@ -37,6 +38,7 @@ __all__ = [
     "bench",
     "emit",
     "experiment",
+    "explore",
     "frame",
     "load",
     "machine",
@@ -51,6 +53,7 @@ _ROOMS = {
     "bench": "show.bench",
     "emit": "child.emit",
     "experiment": "experiments",
+    "explore": "show.explorer",
     "frame": "tables",
     "load": "show.measure",
     "machine": "runs.machine",

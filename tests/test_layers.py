@@ -45,7 +45,7 @@ LOAD_CHILD_SIDE = """
 import importlib, json, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
 import labkit
-for room in ("child", "experiments"):
+for room in ("child", "interleave", "experiments"):
     package = importlib.import_module(f"labkit.{room}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):

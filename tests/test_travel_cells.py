@@ -307,10 +307,6 @@ def test_imports_and_values_come_before_definitions(home):
 
 REFUSED = {
     "an open file": (["log = open('/dev/null')", "def work():\n    log.read()"], ["'log'", "open file", "Open it inside"]),
-    "a lock": (["import threading\nlock = threading.Lock()", "def work():\n    with lock:\n        pass"],
-               ["'lock'", "_thread.lock", "Create it inside"]),
-    "a queue": (["import queue\nq = queue.Queue()", "def work():\n    q.get()"], ["'q'", "queue.Queue", "Create it inside"]),
-    "an instance": (["class A:\n    pass\na = A()", "def work():\n    return a"], ["'a'", "__main__.A", "plain values"]),
     "a generator": (["g = (x for x in 'ab')", "def work():\n    return g"], ["'g'", "a generator"]),
     "a list of objects": (["xs = [1, object()]", "def work():\n    return xs"], ["'xs'", "list that holds", "object"]),
     "a list in itself": (["xs = []\nxs.append(xs)", "def work():\n    return xs"], ["'xs'", "holds itself"]),

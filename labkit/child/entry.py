@@ -118,8 +118,9 @@ def _load(workload: str, source: Sequence[tuple[str, int, str]]) -> Callable[...
     lines: dict[str, list[str]] = {}
     for file, line, text in source:
         known = lines.setdefault(file, [])
-        known += ["\n"] * (line - 1 + text.count("\n") + 1 - len(known))
-        known[line - 1 : line + text.count("\n")] = text.splitlines(keepends=True) or ["\n"]
+        own = text.splitlines(keepends=True)
+        known += ["\n"] * (line - 1 + len(own) - len(known))
+        known[line - 1 : line - 1 + len(own)] = own
         linecache.cache[file] = (0, None, known, file)  # so that tracebacks show the student's lines
         exec(compile("\n" * (line - 1) + text, file, "exec", dont_inherit=True), vars(module))  # noqa: S102 - the student's own code
     return vars(module)[name]  # type: ignore[no-any-return]

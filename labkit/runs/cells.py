@@ -22,7 +22,7 @@ from labkit.model import Part
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Definition", "definition", "is_a", "unwrap"]
+__all__ = ["Definition", "definition", "is_a", "lambda_definition", "unwrap"]
 
 _Kind = TypeVar("_Kind")
 _Function = TypeVar("_Function", ast.FunctionDef, ast.AsyncFunctionDef)
@@ -99,6 +99,54 @@ def definition(thing: types.FunctionType | type, *, future: bool = False) -> Def
         return _read(text, Part(_label(file), first, text), future=future)
     except (SyntaxError, ValueError):  # a string at the left margin inside an indented block
         return None
+
+
+def lambda_definition(thing: types.FunctionType, name: str) -> Definition | None:
+    """Find a lambda by the place of its instructions, and make it an assignment to a name.
+
+    Args:
+        thing: The lambda, as its cell made it.
+        name: The name that it is to have.
+
+    Returns:
+        The definition; None if the source is not to be had.
+    """
+    code = thing.__code__
+    lines = linecache.getlines(code.co_filename)
+    inside = []
+    for line, end_line, column, end_column in code.co_positions():
+        if (
+            line
+            and end_line
+            and column is not None
+            and end_column is not None
+            and (line, column) < (end_line, end_column)
+        ):
+            inside.append((line, column, end_line, end_column))
+    if not inside:
+        return None
+    first = min((line, column) for line, column, _, _ in inside)
+    last = max((line, column) for _, _, line, column in inside)
+    try:
+        nodes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.Lambda)]
+    except (SyntaxError, ValueError):
+        return None
+    around = [node for node in nodes if _starts(node.body) <= first and last <= _ends(node.body)]
+    if not around:
+        return None
+    node = max(around, key=_starts)  # the innermost one
+    text = f"{name} = ({ast.get_source_segment(''.join(lines), node)})\n"
+    future = bool(code.co_flags & __future__.annotations.compiler_flag)
+    label = f"{_label(code.co_filename)}, {name}"  # of its own: several may stand on one line
+    return _read(text, Part(label, node.lineno, text), future=future)
+
+
+def _starts(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _ends(node: ast.expr) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
 
 
 def _read(text: str, part: Part, *, future: bool) -> Definition:

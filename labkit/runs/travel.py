@@ -25,11 +25,11 @@ from labkit.runs.cells import is_a, unwrap
 from labkit.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labkit.model import Json, Part
 
-__all__ = ["PARAMS_BYTES_MOST", "PARAM_DEPTH_MOST", "Parcel", "folder_of", "pack"]
+__all__ = ["PARAMS_BYTES_MOST", "PARAM_DEPTH_MOST", "Bundle", "Parcel", "folder_of", "pack", "pack_all"]
 
 PARAMS_BYTES_MOST = MIB
 PARAM_DEPTH_MOST = 5  # a recording may nest 8 levels, and a parameter stands on the third
@@ -48,6 +48,20 @@ class Parcel(NamedTuple):
     """
 
     workload: str
+    source: tuple[Part, ...]
+    folder: str
+
+
+class Bundle(NamedTuple):
+    """Several functions as the child needs them, in one namespace.
+
+    Attributes:
+        names: Global name of each in the child, by the key that it was given.
+        source: Pieces of source to run in order.
+        folder: Folder that the child appends to the end of its ``sys.path``; empty if it needs none.
+    """
+
+    names: Mapping[str, str]
     source: tuple[Part, ...]
     folder: str
 
@@ -72,8 +86,8 @@ def pack(workload: Callable[..., object], params: Mapping[str, Json]) -> Parcel:
         _check_typed(function)
     _check_params(function, params)
     if typed:
-        found = Belongings(function)
-        place, source = f"<cell>:{found.name}", found.parts()
+        found = Belongings(function.__globals__)
+        place, source = f"<cell>:{found.add(function)}", found.parts()
         return Parcel(place, source, folder_of(place, source))
     place = f"{function.__module__}:{function.__qualname__}"
     if reach(function.__module__, function.__qualname__) is not function:
@@ -83,6 +97,39 @@ def pack(workload: Callable[..., object], params: Mapping[str, Json]) -> Parcel:
             "Define it at the left margin of a module that can be imported, and use the name that it has there.",
         )
     return Parcel(place, (), folder_of(place))
+
+
+def pack_all(functions: Mapping[str, Callable[..., object]], names: Iterable[str] = ()) -> Bundle:
+    """Make several functions ready to travel together, so that all see the same globals.
+
+    Args:
+        functions: Functions and classes by key: of modules that can be imported, or typed in one notebook. A lambda
+            that has no name gets its key as its name.
+        names: Global names of the notebook that travel as well.
+
+    Returns:
+        The bundle. Nothing has been run.
+
+    Raises:
+        BadWorkload: If one of them cannot travel: a closure, a method, or something that names a live object.
+    """
+    spaces = {id(space): space for thing in functions.values() if (space := _globals(thing)) is not None}
+    if len(spaces) > 1:
+        raise BadWorkload(next(iter(functions)), "and the others are not of one notebook", "Type all in one notebook.")
+    found = Belongings(next(iter(spaces.values()), {}))
+    given = {key: found.add(thing, key) for key, thing in functions.items()}
+    for name in names:
+        found.need(name)
+    source = found.parts()
+    return Bundle(given, source, folder_of(f"<cell>:{found.workload}", source))
+
+
+def _globals(thing: object) -> dict[str, object] | None:
+    """Return the namespace of a function or class of a notebook; None if it is not of one."""
+    inner = thing.__func__ if is_a(thing, types.MethodType) else unwrap(thing)[0]
+    if not (is_a(inner, types.FunctionType) or is_a(inner, type)) or inner.__module__ != "__main__":
+        return None
+    return inner.__globals__ if is_a(inner, types.FunctionType) else vars(sys.modules["__main__"])
 
 
 def folder_of(workload: str, source: Sequence[Part] = ()) -> str:

@@ -1,0 +1,267 @@
+"""Calls in the rewritten code: who is called decides what it is. Rule: what is in no table is refused, with its line.
+
+A student's own functions run rewritten, wherever they were found. A call into C is one operation that reads every
+container that it is given. Models of locks and threads stop by themselves.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import types
+from typing import Any
+
+from labkit.interleave import containers, execution, known, loops, primitives
+from labkit.interleave.containers import View, kind_of
+from labkit.interleave.known import Kind
+from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from labkit.interleave.rewrite import Hot
+    from labkit.interleave.world import World
+
+__all__ = ["Calls"]
+
+_C_METHODS = (types.BuiltinMethodType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType)
+_SAFE_WRAPPED = {"__init__", "__new__", "__init_subclass__", "__set_name__", "__eq__", "__ne__", "__hash__", "__repr__"}
+_SAFE_WRAPPED |= {"__str__", "__enter__", "__exit__", "with_traceback", "add_note"}
+_MODELS = "labkit.interleave."
+
+
+class Calls:
+    """The two hooks for calls, of a function and of a method; `Hooks` has the others."""
+
+    def __init__(self, world: World, hot: Hot, places: list[Place]) -> None:
+        self.world, self.hot, self.places = world, hot, places
+        self._numbers = {id(at): number for number, at in enumerate(places)}
+        self.gaps = False  # True to note what is between operations
+        self.special: Mapping[Any, Callable[..., Any]] = {
+            getattr: self._getattr,
+            setattr: self._setattr,
+            hasattr: self._hasattr,
+            delattr: self._delattr,
+            print: self._print,
+            id: self._id,
+            len: self._len,
+            iter: self._iter,
+            type: self._type,
+        }
+
+    @staticmethod
+    def multi() -> bool:
+        """Return True if a controlled thread is running, and is not the only one that there is or will be."""
+        thread = execution.current()
+        return thread is not None and thread.execution.several
+
+    # ------------------------------------------------------------------------------------------------ the two hooks
+    def c(self, place: int, called: Any, /, *given: Any, **named: Any) -> Any:
+        """Call a function, a class, or anything else that can be called."""
+        if type(called) is types.FunctionType and self.world.is_ours(called):
+            self.gap("call")
+            return called(*given, **named)
+        at = self.places[place]
+        called = self.world.stand_in(called)
+        kind = known.kind(called)
+        if kind is Kind.SPECIAL:
+            return self.special[called](place, *given, **named)
+        if kind is Kind.CONSUMES:
+            return self._consume(at, called, given, named)
+        if kind is Kind.LAZY:
+            return called(*(self._stepping(at, item) for item in given), **named)
+        if kind is Kind.CHANGES:
+            return self._change(at, called, given, named)
+        if isinstance(called, type):
+            return self._make(at, called, given, named)
+        return self._call_other(place, at, called, given, named)
+
+    def m(self, place: int, owner: Any, name: str, /, *given: Any, **named: Any) -> Any:
+        """Call a method of an object, or a function of a module."""
+        at = self.places[place]
+        kind = type(owner)
+        if kind.__module__.startswith(_MODELS) and kind is not View:
+            return self._model(at, getattr(owner, name), given, named)
+        if kind_of(owner) and not isinstance(self.world.static(owner, name), types.FunctionType):
+            return self._container(at, owner, name, given, named)
+        if kind is View:
+            raise CannotCheck(f"calls {name} of a view of a dict", at)
+        owner = self.world.known(owner, at)
+        if name in self.hot.attributes and not self.world.is_plain(owner):
+            found = self.a(owner, name, place)  # type: ignore[attr-defined]
+        else:
+            self.world.check_value(owner, at, method=name)
+            found = getattr(owner, name)
+        if isinstance(found, _C_METHODS) and self.world.is_plain(getattr(found, "__self__", owner)):
+            return self._consume(at, found, given, named)
+        return self.c(place, found, *given, **named)
+
+    def call_other(self, place: Place | None, called: Any, given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        """Call what a program has handed to a model, such as a thread's target, if it is no function of its own."""
+        at = place if place is not None else Place("", 0, 0, 0, 0, "")
+        number = self._numbers.setdefault(id(at), len(self.places))
+        if number == len(self.places):
+            self.places.append(at)
+        return self.c(number, called, *given, **named)
+
+    # ------------------------------------------------------------------------------------------------ kinds of calls
+    def gap(self, kind: str) -> None:
+        """Note what the calling thread does between two operations: there, an interpreter may switch threads."""
+        if self.gaps:
+            thread = execution.current()
+            if thread is not None:
+                thread.gaps.add(kind)
+
+    def _model(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        primitives.place_of_call = at
+        return called(*given, **named)
+
+    def _container(self, at: Place, owner: Any, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if kind_of(owner) == "dict" and name in {"keys", "values", "items"}:
+            return View(owner, getattr(owner, name)())
+        if name in {"__dict__", "__class__", "__reduce__", "__reduce_ex__"}:
+            raise CannotCheck(f"uses {name}", at)
+        op = None
+        if self.multi():
+            accesses = containers.method(owner, name, given, named)
+            writes = any(mode & 1 for _, mode in accesses)
+            op = Op("write" if writes else "read", accesses, owner, f".{name}", at)
+            execution.stop(op)
+            op.accesses = containers.method(owner, name, given, named)
+        else:
+            loops.effect()
+        real = (item.real if type(item) is View else item for item in given)
+        value = getattr(owner, name)(*real, **named)
+        if op is not None:
+            op.value = value if op.kind == "read" or name.startswith("pop") else given[0] if given else None
+        return self.world.known(value, at)
+
+    def _consume(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Call into C, which looks into what it is given, at once."""
+        self.gap("builtin")
+        for item in (*given, *named.values()):
+            if not isinstance(item, containers.ATOMS):
+                self.world.check_value(item, at)
+        if self.multi():
+            deep = getattr(called, "__module__", "") in {"copy", "dataclasses", "json"}
+            values = (*given, *named.values())
+            accesses = containers.collect(values) + (self.world.attributes(values) if deep else ())
+            if accesses:
+                op = Op("read", accesses, (given, named), "", at)
+                execution.stop(op)
+        real = [self.world.stand_in(item.real if type(item) is View else item) for item in given]
+        value = self.world.known(called(*real, **named), at)
+        self.saw("computed", value)  # type: ignore[attr-defined]
+        return value
+
+    def _change(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if self.multi():
+            changed = tuple((id(item), WRITE) for item in given[:1])
+            execution.stop(Op("write", changed + containers.collect(given[1:]), given, "", at))
+        else:
+            loops.effect()
+        value = self.world.known(called(*given, **named), at)
+        self.saw("computed", value)  # type: ignore[attr-defined]
+        return value
+
+    def _stepping(self, at: Place, value: Any) -> Any:
+        from labkit.interleave.hooks import Each
+
+        inside = value.container if type(value) is View else value
+        if kind_of(inside):
+            return Each(value, inside if self.multi() else None, at, self.gap)
+        self.world.check_value(value, at)
+        return value
+
+    def _make(self, at: Place, kind: type, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if kind.__module__.startswith(_MODELS):
+            return self._model(at, kind, given, named)
+        own = self.world.own_class(kind, at)
+        made = own(*given, **named)
+        self.world.adopt_fields(made)
+        self.saw("made", made)  # type: ignore[attr-defined]
+        return made
+
+    def _call_other(self, place: int, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if isinstance(called, types.FunctionType):
+            if called.__module__.startswith(_MODELS):
+                return self._model(at, called, given, named)
+            return self.world.function(called, at)(*given, **named)
+        if isinstance(called, types.MethodType):
+            if type(called.__self__).__module__.startswith(_MODELS):
+                return self._model(at, called, given, named)
+            return self.c(place, called.__func__, called.__self__, *given, **named)
+        if isinstance(called, functools.partial):
+            return self.c(place, called.func, *called.args, *given, **{**called.keywords, **named})
+        owner = getattr(called, "__self__", None)
+        if isinstance(called, _C_METHODS) and kind_of(owner):
+            return self._container(at, owner, called.__name__, given, named)
+        if isinstance(called, _C_METHODS) and (called.__name__ in _SAFE_WRAPPED or self.world.is_plain(owner)):
+            return called(*given, **named)
+        if isinstance(owner, types.GeneratorType):
+            return called(*given, **named)
+        own_call = self.world.static(called, "__call__")
+        if isinstance(own_call, types.FunctionType) and self.world.is_ours(own_call):
+            return called(*given, **named)
+        raise CannotCheck(f"calls {known.name_of(called)}, which the explorer does not know", at)
+
+    # ------------------------------------------------------------------------------------------------ special builtins
+    def _getattr(self, place: int, owner: Any, name: str, /, *default: Any) -> Any:
+        try:
+            if name in self.hot.attributes and not self.world.is_plain(owner):
+                return self.a(owner, name, place)  # type: ignore[attr-defined]
+            self.world.check_special(name, self.places[place])
+            self.world.check_owner(owner, self.places[place])
+            return self.world.known(getattr(owner, name), self.places[place])
+        except AttributeError:
+            if default:
+                return default[0]
+            raise
+
+    def _setattr(self, place: int, owner: Any, name: str, value: Any, /) -> None:
+        self.s(value, owner, name, place)  # type: ignore[attr-defined]
+
+    def _delattr(self, place: int, owner: Any, name: str, /) -> None:
+        self.da(owner, name, place)  # type: ignore[attr-defined]
+
+    def _hasattr(self, place: int, owner: Any, name: str, /) -> bool:
+        missing = object()
+        return self._getattr(place, owner, name, missing) is not missing
+
+    def _print(self, place: int, *given: Any, **named: Any) -> None:
+        self.gap("print")
+        sep, end = named.get("sep"), named.get("end")
+        texts = [self._consume(self.places[place], str, (item,), {}) for item in given]
+        self.world.output.append((" " if sep is None else sep).join(texts) + ("\n" if end is None else end))
+
+    def _id(self, place: int, value: Any, /) -> int:
+        return self.world.number(value, self.places[place])
+
+    def _len(self, place: int, value: Any, /) -> int:
+        inside = value.container if type(value) is View else value
+        if not kind_of(inside):
+            return self._consume(self.places[place], len, (value,), {})  # type: ignore[no-any-return]
+        if self.multi():
+            # the number of items changes when one comes or goes: storing into a list's item leaves it alone
+            at = self.places[place]
+            op = Op("read", containers.whole(inside, READ), inside, "", at)
+            execution.stop(op)
+            op.value = len(inside)
+        return len(inside)
+
+    def _iter(self, place: int, value: Any, /, *sentinel: Any) -> Any:
+        if sentinel:
+            raise CannotCheck("calls iter with a sentinel", self.places[place])
+        stepping = self._stepping(self.places[place], value)
+        return stepping if stepping is not value else iter(value)
+
+    def _type(self, place: int, *given: Any) -> Any:
+        if len(given) != 1:
+            raise CannotCheck("makes a class by calling type", self.places[place])
+        return type(given[0])
+
+
+def every_builtin() -> Iterable[str]:
+    """List the names of Python's builtins (a test holds the tables of known.py against them)."""
+    return dir(builtins)

@@ -1,0 +1,371 @@
+"""Private copies of everything that a program can reach. Rule: the student's own objects are read, never changed.
+
+Functions and classes are rewritten once; values are copied anew for every execution, aliases kept; locks, queues and
+threads are replaced by models. What cannot be copied stays itself, and is refused as soon as the program touches it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import dis
+import functools
+import sys
+import types
+from abc import ABCMeta
+from typing import Any
+
+from labkit.interleave import execution, known, models
+from labkit.interleave.containers import ATOMS, kind_of
+from labkit.interleave.known import Kind
+from labkit.interleave.ops import CannotCheck
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from labkit.interleave.rewrite import Hot
+    from labkit.interleave.sources import Sources
+
+__all__ = ["MODELS", "Copies", "of_dataclass", "rewritable_module"]
+
+_REWRITTEN_LIBRARY = {"contextlib", "collections", "abc", "types"}
+_HANDS_OFF = {"labkit", "IPython", "ipykernel", "builtins", "traitlets", "numpy", "pandas", "pytest", "_pytest"}
+_OF_CLASSES = {"__dict__", "__weakref__"}
+MODELS = "labkit.interleave."
+
+
+class Copies:
+    """The copy of one program's functions, classes and values.
+
+    Attributes:
+        cells: Last value of each variable that several functions share, by name.
+        output: What was printed during this execution.
+        chance: True once the program asked for a random number.
+    """
+
+    def __init__(self, sources: Sources, hot: Hot) -> None:
+        self.sources, self.hot = sources, hot
+        self._builtins = dict(vars(builtins))
+        self._overlays: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}  # id of globals -> (theirs, ours)
+        self._ours: set[int] = set()
+        self._fixed: dict[int, tuple[Any, Any]] = {}  # id -> (original, twin), for all executions
+        self._made: dict[int, tuple[Any, Any]] = {}  # likewise, for this execution
+        self._cells: list[tuple[types.CellType, types.CellType]] = []
+        self._defaults: list[tuple[types.FunctionType, types.FunctionType]] = []
+        self._classes: dict[int, tuple[type, type | None]] = {}  # id of a class that is ours -> (it, its original)
+        self._variables: dict[str, types.CellType] = {}  # of enclosing functions, by name
+        self.begin()
+
+    def install(self, hooks: Mapping[str, Callable[..., Any]]) -> None:
+        """Let the rewritten functions find the hooks, as if they were builtins."""
+        self._builtins.update(hooks)
+
+    def begin(self) -> None:
+        """Forget the last execution: every value is copied anew from the student's."""
+        self._made = {}
+        self.cells: dict[str, Any] = {}
+        self.output: list[str] = []
+        self.chance = self.changed_functions = self.looped = False
+        self.changed_classes: dict[int, type] = getattr(self, "changed_classes", {})
+        self._numbers: dict[int, tuple[int, Any]] = {}
+        self._serial: dict[int, int] = {}
+        models.begin(self)
+        for theirs, ours in self._overlays.values():
+            for name in [name for name in ours if name not in theirs and name != "__builtins__"]:
+                del ours[name]
+            for name in [name for name in ours if name != "__builtins__"]:
+                ours[name] = self.twin(theirs[name])
+        for old, new in self._cells:
+            _copy_cell(old, new, self.twin)
+        for old_function, new_function in self._defaults:
+            self._give_defaults(old_function, new_function)
+        for number in self.changed_classes:
+            if number in self._classes:
+                self._reset(*self._classes[number])
+
+    # ------------------------------------------------------------------------------------------------ twins
+    def twin(self, value: Any) -> Any:
+        """Return what stands for one of the student's objects in this execution."""
+        if isinstance(value, ATOMS):
+            return value
+        key = id(value)
+        for memo in (self._made, self._fixed):
+            if key in memo:
+                return memo[key][1]
+        shim = models.stand_in(value)
+        if shim is not value:
+            return shim
+        kind = type(value)
+        if kind is types.FunctionType:
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.ModuleType):
+            return self._module(value)
+        return self._value(value, kind)
+
+    def _value(self, value: Any, kind: type) -> Any:
+        if kind is tuple:
+            return self._keep(value, tuple(self.twin(item) for item in value))
+        if kind is types.MethodType:
+            return self._keep(value, types.MethodType(self.twin(value.__func__), self.twin(value.__self__)))
+        if kind in {types.BuiltinMethodType, types.MethodWrapperType} and kind_of(value.__self__):
+            return self._keep(value, getattr(self.twin(value.__self__), value.__name__))
+        if kind is functools.partial:
+            given = [self.twin(item) for item in value.args]
+            named = {name: self.twin(item) for name, item in value.keywords.items()}
+            return self._keep(value, functools.partial(self.twin(value.func), *given, **named))
+        return self._copy(value, kind)
+
+    def _keep(self, value: Any, twin: Any) -> Any:
+        self._made[id(value)] = (value, twin)
+        return twin
+
+    def _copy(self, value: Any, kind: type) -> Any:
+        adopted = models.adopt(value, self._made)
+        if adopted is not None:
+            return self._keep(value, adopted)
+        twin: Any
+        if kind in {list, set, frozenset}:
+            if kind is frozenset:
+                return self._keep(value, frozenset(self.twin(item) for item in value))
+            twin = self._keep(value, kind())
+            (twin.extend if kind is list else twin.update)([self.twin(item) for item in value])
+            return twin
+        if kind is bytearray:
+            return self._keep(value, bytearray(value))
+        if kind_of(value) in {"dict", "deque"} and kind.__module__ in {"builtins", "collections"}:
+            twin = self._keep(value, value.copy())
+            pairs = [*value.items()] if kind_of(value) == "dict" else list(value)
+            twin.clear()
+            if kind_of(value) == "deque":
+                twin.extend(self.twin(item) for item in pairs)
+            else:
+                twin.update((self.twin(name), self.twin(item)) for name, item in pairs)
+                if hasattr(twin, "default_factory"):
+                    twin.default_factory = self.twin(twin.default_factory)
+            return twin
+        return self._instance(value, kind)
+
+    def _instance(self, value: Any, kind: type) -> Any:
+        own = self._class(kind)
+        if own is kind or isinstance(value, BaseException):
+            return value  # unknown: refused when the program touches it
+        try:
+            base = next((item for item in (list, dict, set) if issubclass(kind, item)), object)
+            twin = self._keep(value, base.__new__(own))
+        except TypeError:
+            return value
+        if base is not object:
+            content = [self.twin(item) for item in (value.items() if base is dict else value)]
+            base.__init__(twin, content)  # type: ignore[call-arg]
+        self._number(twin)
+        for name, item in getattr(value, "__dict__", {}).items():
+            object.__setattr__(twin, name, self.twin(item))
+        for name in _slots(kind):
+            if hasattr(value, name):
+                object.__setattr__(twin, name, self.twin(getattr(value, name)))
+        return twin
+
+    def _number(self, value: Any) -> None:
+        current = execution.current()
+        thread = -1 if current is None else current.index
+        self._serial[thread] = self._serial.get(thread, 0) + 1
+        self._numbers[id(value)] = (1_000_000 * (thread + 2) + self._serial[thread], value)
+
+    # ------------------------------------------------------------------------------------------------ functions
+    def is_ours(self, function: types.FunctionType) -> bool:
+        """Return True if a function runs rewritten."""
+        return id(function.__globals__) in self._ours
+
+    def _function(self, function: types.FunctionType) -> Any:
+        if self.is_ours(function) or not self._rewritable(function):
+            return function
+        try:
+            code = self.sources.rewritten(function.__code__)
+        except CannotCheck as problem:
+            return self._fixed.setdefault(id(function), (function, self._refusal(function, problem)))[1]
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        closure = tuple(self._cell(cells[name]) for name in code.co_freevars)
+        ours = self._overlay(function.__globals__)
+        twin = types.FunctionType(code, ours, function.__name__, None, closure)
+        twin.__qualname__, twin.__module__, twin.__doc__ = function.__qualname__, function.__module__, function.__doc__
+        self._fixed[id(function)] = (function, twin)
+        self._variables.update(zip(code.co_freevars, closure, strict=True))
+        self._defaults.append((function, twin))
+        self._give_defaults(function, twin)
+        self._fill(function.__globals__, _names(function.__code__))
+        return twin
+
+    def _refusal(self, function: types.FunctionType, problem: CannotCheck) -> Any:
+        """Return what stands for a function that cannot be rewritten: it is refused when it is called, not before."""
+        if of_dataclass(function):
+            return function
+
+        def refuse(*_: object, **__: object) -> None:
+            raise CannotCheck(problem.reason, problem.place)
+
+        ours = self._overlay(function.__globals__)
+        return types.FunctionType(
+            refuse.__code__, {**ours, "CannotCheck": CannotCheck}, "refuse", None, refuse.__closure__
+        )
+
+    def _rewritable(self, function: types.FunctionType) -> bool:
+        if known.kind(function) is not Kind.UNKNOWN:
+            return False
+        return rewritable_module(function.__globals__.get("__name__", "__main__"))
+
+    def _cell(self, cell: types.CellType) -> types.CellType:
+        for old, new in self._cells:
+            if old is cell:
+                return new
+        new = types.CellType()
+        self._cells.append((cell, new))
+        self._later(lambda: _copy_cell(cell, new, self.twin))
+        return new
+
+    def _later(self, work: Callable[[], None]) -> None:
+        """Do something when no class is half made: a method's cell may hold its own class."""
+        if self._half_made:
+            self._waiting.append(work)
+        else:
+            work()
+
+    _half_made = 0
+    _waiting: list[Callable[[], None]] = []  # noqa: RUF012 - replaced per object in _class
+
+    def _give_defaults(self, function: types.FunctionType, twin: types.FunctionType) -> None:
+        if function.__defaults__:
+            twin.__defaults__ = tuple(self.twin(item) for item in function.__defaults__)
+        if function.__kwdefaults__:
+            twin.__kwdefaults__ = {name: self.twin(item) for name, item in function.__kwdefaults__.items()}
+        if function.__dict__ or twin.__dict__:
+            twin.__dict__.clear()
+            twin.__dict__.update((name, self.twin(item)) for name, item in function.__dict__.items())
+
+    def _overlay(self, theirs: dict[str, Any]) -> dict[str, Any]:
+        if id(theirs) not in self._overlays:
+            ours: dict[str, Any] = {"__builtins__": self._builtins}
+            self._overlays[id(theirs)] = (theirs, ours)
+            self._ours.add(id(ours))
+            self._fill(theirs, ["__name__"])
+        return self._overlays[id(theirs)][1]
+
+    def _fill(self, theirs: dict[str, Any], names: Iterable[str]) -> None:
+        ours = self._overlay(theirs)
+        for name in sorted(names):
+            if name in theirs and name not in ours:
+                ours[name] = None  # taken, while its value is under way
+                ours[name] = self.twin(theirs[name])
+
+    # ------------------------------------------------------------------------------------------------ classes, modules
+    def _class(self, kind: type) -> type:
+        key = id(kind)
+        if key in self._fixed:
+            return self._fixed[key][1]  # type: ignore[no-any-return]
+        meta = type(kind)
+        plain = known.kind(kind) is not Kind.UNKNOWN or meta not in {type, ABCMeta} or key in self._classes
+        if plain or not rewritable_module(kind.__module__) or not kind.__flags__ & 1 << 9:  # a class made by Python
+            return kind
+        if self._half_made == 0:
+            self._waiting = []
+        self._half_made += 1
+        try:
+            bases = tuple(self.twin(base) for base in kind.__bases__)
+            twin: type = meta(kind.__name__, bases, self._members(kind))
+        except TypeError:
+            return kind
+        finally:
+            self._half_made -= 1
+        twin.__qualname__, twin.__module__ = kind.__qualname__, kind.__module__
+        self._fixed[key] = (kind, twin)
+        self._classes[id(twin)] = (twin, kind)
+        if self._half_made == 0:
+            for work in self._waiting:
+                work()
+        return twin
+
+    def _members(self, kind: type) -> dict[str, Any]:
+        slots = _slots(kind)
+        members = {name: value for name, value in vars(kind).items() if name not in _OF_CLASSES and name not in slots}
+        return {name: self._member(value) for name, value in members.items()}
+
+    def _member(self, value: Any) -> Any:
+        if isinstance(value, (staticmethod, classmethod)):
+            return type(value)(self.twin(value.__func__))
+        if isinstance(value, property):
+            getter, setter, deleter = (item and self.twin(item) for item in (value.fget, value.fset, value.fdel))
+            return property(getter, setter, deleter, value.__doc__)
+        return self.twin(value) if not isinstance(value, type) else value
+
+    def _reset(self, twin: type, kind: type | None) -> None:
+        if kind is None:
+            return
+        for name in [name for name in vars(twin) if name not in vars(kind) and name not in _OF_CLASSES]:
+            delattr(twin, name)
+        for name, value in vars(kind).items():
+            if (
+                name not in _OF_CLASSES
+                and not isinstance(value, types.MemberDescriptorType)
+                and not name.startswith("__")
+            ):
+                setattr(twin, name, self._member(value))
+
+    def _module(self, module: types.ModuleType) -> Any:
+        if not rewritable_module(module.__name__):
+            return module
+        theirs, world = vars(module), self
+
+        class Twin(types.ModuleType):
+            def __getattr__(self, name: str) -> Any:
+                if name not in theirs:
+                    raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+                world._fill(theirs, [name])
+                return world._overlay(theirs)[name]
+
+            def __setattr__(self, name: str, value: Any) -> None:
+                world._overlay(theirs)[name] = value
+
+        twin = Twin(module.__name__)
+        self._fixed[id(module)] = (module, twin)
+        return twin
+
+
+def rewritable_module(name: str) -> bool:
+    """Return True if functions of a module run rewritten: a student's, not the library's."""
+    top = name.partition(".")[0]
+    if top in _HANDS_OFF:
+        return False
+    return name in _REWRITTEN_LIBRARY or top not in sys.stdlib_module_names or top == "__main__"
+
+
+def of_dataclass(function: Any) -> bool:
+    """Return True for a method that a dataclass or namedtuple generated: there is no file, and it waits for nothing."""
+    return isinstance(function, types.FunctionType) and function.__code__.co_filename.startswith("<string>")
+
+
+def _slots(kind: type) -> list[str]:
+    return [
+        name
+        for item in kind.__mro__
+        for name, value in vars(item).items()
+        if isinstance(value, types.MemberDescriptorType)
+    ]
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Collect the global names that a function and those inside it mention."""
+    names = {item.argval for item in dis.get_instructions(code) if item.opname.endswith(("_GLOBAL", "_NAME"))}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
+
+
+def _copy_cell(old: types.CellType, new: types.CellType, twin: Callable[[Any], Any]) -> None:
+    try:
+        new.cell_contents = twin(old.cell_contents)
+    except ValueError:  # empty: the variable has no value yet
+        with contextlib.suppress(ValueError):
+            del new.cell_contents

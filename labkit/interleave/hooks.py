@@ -1,0 +1,361 @@
+"""What the rewritten code calls at each visible operation. Rule: stop first, then do what Python would have done.
+
+Each hook gets the number of its place. In a run without controlled threads (setup, check) it does only the second.
+Whatever a hook does not know is refused with `CannotCheck`, never passed over.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+import types
+from typing import Any
+
+from labkit.interleave import containers, execution, loops, primitives
+from labkit.interleave.calls import Calls
+from labkit.interleave.containers import View, kind_of
+from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
+from labkit.interleave.rewrite import PREFIX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from labkit.interleave.states import Tracker
+
+__all__ = ["Each", "Entered", "Hooks", "Restart"]
+
+_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.iadd,
+    "Sub": operator.isub,
+    "Mult": operator.imul,
+    "MatMult": operator.imatmul,
+    "Div": operator.itruediv,
+    "Mod": operator.imod,
+    "Pow": operator.ipow,
+    "LShift": operator.ilshift,
+    "RShift": operator.irshift,
+    "BitOr": operator.ior,
+    "BitXor": operator.ixor,
+    "BitAnd": operator.iand,
+    "FloorDiv": operator.ifloordiv,
+}
+
+
+_ROUNDS_FEW = 6  # rounds of while loops in one thread, from which on its states are watched for a circle
+
+
+class Restart(CannotCheck):
+    """A name or attribute turned out to be written by threads: rewrite the program, and begin anew."""
+
+
+class Each:
+    """An iterator of a loop: counts, and stops before each step if what it walks through is shared."""
+
+    __slots__ = ("_gap", "_next", "count", "place", "shared", "source")
+
+    def __init__(self, source: Any, shared: Any, place: Place, gap: Callable[[str], None]) -> None:
+        self.source, self.shared, self.place, self.count, self._gap = source, shared, place, 0, gap
+        if shared is not None and kind_of(shared) != "list":  # it remembers how many items there are
+            op = Op("read", containers.whole(shared, READ), shared, "", place)
+            execution.stop(op)
+            op.value = len(shared)
+        self._next = iter(source.real if type(source) is View else source).__next__
+
+    def __iter__(self) -> Each:
+        """Return this iterator."""
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next item."""
+        if self.count:
+            self._gap("loop")
+        shared = self.shared
+        if shared is not None:
+            op = Op("read", containers.whole(shared, READ), shared, "", self.place)
+            execution.stop(op)
+            self.count += 1
+            op.value = value = self._next()
+            return value
+        self.count += 1
+        loops.local_step(self.place) if self.count % 1000 == 0 else None
+        return self._next()
+
+
+class Entered:
+    """A context manager in a with statement: keeps the places of entering and leaving apart."""
+
+    __slots__ = ("_enter", "_leave", "_saw", "manager")
+
+    def __init__(self, manager: Any, enter: Place, leave: Place, saw: Callable[[str, Any], None]) -> None:
+        self.manager, self._enter, self._leave, self._saw = manager, enter, leave, saw
+
+    def __enter__(self) -> Any:
+        """Enter, at the place of the with statement."""
+        primitives.place_of_call = self._enter
+        entered = self.manager.__enter__()
+        current = execution.current()
+        if current is not None:
+            current.entered.append(self.manager)
+        return entered
+
+    def __exit__(self, *error: object) -> Any:
+        """Leave, at the same place."""
+        current = execution.current()
+        if current is not None and current.entered:
+            current.entered.pop()
+        self._saw("left with", error[1])
+        primitives.place_of_call = self._leave
+        return self.manager.__exit__(*error)
+
+
+class Hooks(Calls):
+    """The hooks of one program.
+
+    Attributes:
+        tracker: Keeps the states of this execution; None while nobody needs them.
+    """
+
+    tracker: Tracker | None = None
+
+    def table(self) -> dict[str, Callable[..., Any]]:
+        """Return the hooks under the names that the rewritten code calls them by."""
+        names = "n r wn wd a s da i si di u c m f w t0 t x ret imp in aug slice"
+        own: dict[str, Any] = {"in": self.contains, "slice": slice}
+        return {PREFIX + name: own.get(name) or getattr(self, name) for name in names.split()}
+
+    # ------------------------------------------------------------------------------------------------ names
+    def _name(self, name: str, cell: Callable[[], Any] | None) -> Any:
+        return id(cell.__closure__[0]) if cell is not None and cell.__closure__ else name
+
+    def n(self, name: str, cell: Callable[[], Any] | None, place: int) -> Op:
+        """Stop before a shared name is read."""
+        op = Op("read", ((("name", self._name(name, cell)), READ),), None, name, self.places[place])
+        execution.stop(op)
+        return op
+
+    def r(self, op: Op, value: Any) -> Any:
+        """Note the value that was read, and return it."""
+        op.value = value
+        return self.world.known(value, op.place)
+
+    def wn(self, value: Any, name: str, cell: Callable[[], Any] | None, place: int) -> Any:
+        """Stop before a shared name is bound."""
+        if self.several(self.hot.names, name):
+            op = Op("write", ((("name", self._name(name, cell)), WRITE),), None, name, self.places[place])
+            op.value = value
+            execution.stop(op)
+        if cell is not None:
+            self.world.cells[name] = value
+        return value
+
+    def wd(self, value: Any, name: str, cell: Callable[[], Any] | None, place: int) -> Any:
+        """Take note of a def, class or import that has bound a shared name."""
+        if cell is None and self.multi():
+            raise CannotCheck(f"defines the shared name {name} while other threads run", self.places[place])
+        return value
+
+    def several(self, hot: set[str], name: str) -> bool:
+        """Return True if a write can be seen by other threads; begin anew if that was not known of this name."""
+        if not self.multi():
+            loops.effect()
+            return False
+        if name not in hot:
+            hot.add(name)
+            raise Restart(f"writes {name}")
+        return True
+
+    # ------------------------------------------------------------------------------------------------ attributes
+    def _attribute(self, owner: Any, name: str) -> containers.Accesses:
+        """Return the locations that reading an attribute looks at: the object's own, then its classes'."""
+        kind = type(owner)
+        if self.world.is_module(owner):
+            return ((("name", name), READ),)
+        found: tuple[tuple[Any, int], ...] = (((id(owner), name), READ),)
+        if name in getattr(owner, "__dict__", ()):
+            return found
+        classes = owner.__mro__ if isinstance(owner, type) else kind.__mro__
+        return found + tuple(((id(item), name), READ) for item in classes if item is not owner)
+
+    def a(self, owner: Any, name: str, place: int) -> Any:
+        """Stop before an attribute is read."""
+        at = self.places[place]
+        if name.startswith("__"):
+            self.world.check_special(name, at)
+        if isinstance(self.world.static(owner, name), property):
+            return getattr(owner, name)
+        self.world.check_owner(owner, at)
+        op = Op("read", self._attribute(owner, name), owner, name, at)
+        execution.stop(op)
+        op.value = value = getattr(owner, name)
+        return self.world.known(value, at)
+
+    def s(self, value: Any, owner: Any, name: str, place: int) -> None:
+        """Stop before an attribute is written."""
+        at = self.places[place]
+        if isinstance(self.world.static(owner, name), property):
+            setattr(owner, name, value)
+            return
+        self.world.check_owner(owner, at, stores=True)
+        self._store(owner, name, at, value)
+        setattr(owner, name, value)
+
+    def da(self, owner: Any, name: str, place: int) -> None:
+        """Stop before an attribute is deleted."""
+        at = self.places[place]
+        self.world.check_owner(owner, at, stores=True)
+        self._store(owner, name, at, None)
+        delattr(owner, name)
+
+    def _store(self, owner: Any, name: str, at: Place, value: Any) -> None:
+        if isinstance(owner, type):
+            self.world.changed_classes[id(owner)] = owner
+        elif isinstance(owner, types.FunctionType):
+            self.world.changed_functions = True
+        if not self.several(self.hot.attributes, name):
+            return
+        module = self.world.is_module(owner)
+        op = Op("write", ((("name", name) if module else (id(owner), name), WRITE),), owner, name, at)
+        op.value = value
+        execution.stop(op)
+
+    # ------------------------------------------------------------------------------------------------ items
+    def i(self, owner: Any, key: Any, place: int) -> Any:
+        """Stop before an item is read."""
+        at = self.places[place]
+        if kind_of(owner):
+            op = Op("read", containers.key_read(owner, key), owner, _shown(key), at)
+            execution.stop(op)
+            op.value = value = owner[key]
+            return self.world.known(value, at)
+        if not isinstance(owner, type):
+            self.world.check_value(owner, at)
+        return self.world.known(owner[key], at)
+
+    def si(self, value: Any, owner: Any, key: Any, place: int) -> None:
+        """Stop before an item is written."""
+        at = self.places[place]
+        if not kind_of(owner):
+            self.world.check_value(owner, at)
+        elif self.multi():
+            op = Op("write", containers.key_write(owner, key), owner, _shown(key), at)
+            op.value = value
+            execution.stop(op)
+            op.accesses = containers.key_write(owner, key)  # another thread may have put the key there meanwhile
+        else:
+            loops.effect()
+        owner[key] = value
+
+    def di(self, owner: Any, key: Any, place: int) -> None:
+        """Stop before an item is deleted."""
+        at = self.places[place]
+        if not kind_of(owner):
+            self.world.check_value(owner, at)
+        elif self.multi():
+            execution.stop(Op("write", containers.key_write(owner, key, removes=True), owner, _shown(key), at))
+        else:
+            loops.effect()
+        del owner[key]
+
+    def u(self, value: Any, place: int) -> Any:
+        """Stop before a container is looked into: compared, added, tested, unpacked, formatted."""
+        if isinstance(value, containers.ATOMS):
+            return value
+        accesses = containers.collect((value,)) if self.multi() else ()
+        if accesses:
+            op = Op("read", accesses, value, "", self.places[place])
+            execution.stop(op)
+            op.value = value
+        elif not kind_of(value):
+            self.world.check_value(value, self.places[place])
+        return value.real if type(value) is View else value
+
+    def contains(self, item: Any, owner: Any, place: int) -> bool:
+        """Stop before a membership test."""
+        at = self.places[place]
+        if type(owner) is View:
+            owner = owner.container if owner.real.__class__.__name__ == "dict_keys" else owner
+        if type(owner) is View or kind_of(owner):
+            real, inside = (owner.real, owner.container) if type(owner) is View else (owner, owner)
+            keyed = kind_of(owner) in {"dict", "set"}
+            accesses = containers.method(inside, "__contains__", (item,), {}) if keyed else containers.collect((owner,))
+            op = Op("read", accesses, inside, _shown(item), at)
+            execution.stop(op)
+            op.value = found = item in real
+            return found
+        self.world.check_value(owner, at)
+        return item in owner
+
+    def aug(self, how: str, value: Any, other: Any, place: int) -> Any:
+        """Compute what an augmented assignment stores; a container is changed in place, which is an operation."""
+        at = self.places[place]
+        loops.effect()  # a container may change in place
+        if kind_of(value) and self.multi():
+            op = Op("write", containers.whole(value, WRITE), value, "", at)
+            execution.stop(op)
+            op.value = changed = _IN_PLACE[how](value, other)
+            return changed
+        self.world.check_value(value, at)
+        return _IN_PLACE[how](value, other)
+
+    # ------------------------------------------------------------------------------------------------ control
+    def f(self, source: Any, place: int) -> Iterator[Any]:
+        """Return the iterator of a loop."""
+        at = self.places[place]
+        inside = source.container if type(source) is View else source
+        if kind_of(inside):
+            return Each(source, inside if self.multi() else None, at, self.gap)
+        self.world.check_value(source, at)
+        return Each(source, None, at, self.gap)
+
+    def w(self, manager: Any, enter: int, leave: int) -> Any:
+        """Return what a with statement enters."""
+        at = self.places[enter]
+        self.gap("with")
+        manager = self.world.known(manager, at)
+        self.world.check_manager(manager, at)
+        return Entered(manager, at, self.places[leave], self.saw)
+
+    def t0(self, loop: int) -> None:
+        """Begin a while loop."""
+        loops.begin(loop)
+
+    def t(self, loop: int) -> bool:
+        """Begin one round of a while loop."""
+        thread = execution.current()
+        if thread is None:
+            return True
+        values = sys._getframe(1).f_locals  # noqa: SLF001 - documented for CPython
+        self.gap("loop")
+        rounds = thread.rounds = thread.rounds + 1
+        if rounds >= _ROUNDS_FEW:
+            self.world.looped = True
+        if self.tracker is not None:
+            self.tracker.at_loop(thread, fresh=self.places[loop].fresh)
+        loops.tick(loop, {k: v for k, v in values.items() if not k.startswith(PREFIX)}, self.places[loop])
+        return True
+
+    def x(self) -> None:
+        """Begin an except or finally block: the end of an execution is no exception of the student's."""
+        execution.check()
+        self.saw("raised", sys.exc_info()[1])
+
+    def ret(self, value: Any) -> Any:
+        """Note what a function returns."""
+        self.saw("returned", value, by_caller=True)
+        return value
+
+    def saw(self, what: str, value: Any, *, by_caller: bool = False) -> None:
+        """Tell the tracker of a value that may wait on the value stack."""
+        if self.tracker is not None:
+            thread = execution.current()
+            if thread is not None:
+                self.tracker.seen(thread, what, value, by_caller=by_caller)
+
+    def imp(self, value: Any) -> Any:
+        """Return what stands for something that was imported in a function."""
+        return self.world.twin(value)
+
+
+def _shown(key: Any) -> str:
+    return f"[{key!r}]" if isinstance(key, containers.ATOMS) else "[...]"

@@ -1,0 +1,240 @@
+"""The state of a program as a value: equal keys mean equal futures. Rule: where in doubt, the key is unique.
+
+A state is the shared values, and for each thread what it is about to do, the position and local variables of its
+frames, and what waits on their value stacks. Python does not show that stack. What is on it was computed since the
+statement began, from local variables (which are shown), from what the operations of this statement have seen, and from
+what its calls have returned: these are part of the state until a statement begins with nothing waiting
+(`Place.fresh`).
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from typing import Any
+
+from labkit.interleave.containers import ATOMS, View, kind_of
+from labkit.interleave.hooks import Each, Entered
+from labkit.interleave.ops import Op
+from labkit.interleave.primitives import Model, state_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from labkit.interleave.execution import Controlled, Execution
+    from labkit.interleave.world import World
+
+__all__ = ["Tracker", "Unhashable"]
+
+_MODELS = "labkit.interleave."
+_OF_MODELS = {f"{_MODELS}{name}" for name in ("locks", "waits", "threads", "queues")}
+_DEPTH_MOST = 100
+
+
+class Unhashable(Exception):  # noqa: N818 - says what a state is
+    """A state holds something whose future cannot be read off: a suspended generator, an unknown object."""
+
+
+class _Memory:
+    """What one thread has seen since the statements of its frames began: a list per frame, outermost first.
+
+    Level 0 stands for whoever called the thread's function, level n + 1 for frame n. A frame's level holds what its own
+    operations have seen and what the calls that are over have returned: a call that is under way has given nothing yet.
+    """
+
+    __slots__ = ("at", "levels", "seen_count")
+
+    def __init__(self) -> None:
+        self.levels: list[list[Any]] = []
+        self.seen_count = 0  # operations of the thread's log that are noted
+        self.at: list[tuple[Op, int]] = []
+
+
+class Tracker:
+    """Computes the keys of one execution's states."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    # ------------------------------------------------------------------------------------------------ histories
+    def stopped(self, thread: Controlled) -> None:
+        """Take note that a thread has stopped before its next operation."""
+        memory = self._memory(thread)
+        self._note(memory)
+        op = thread.op
+        if op is None:
+            return
+        level = len(self._frames(thread))
+        self._cut(memory, level, fresh=op.place is not None and op.place.fresh)
+        memory.at.append((op, level))
+
+    def at_loop(self, thread: Controlled, fresh: bool) -> None:  # noqa: FBT001 - a flag of the place
+        """Take note that a thread is at the head of a while loop: nothing waits in this frame."""
+        memory = self._memory(thread)
+        self._note(memory)
+        self._cut(memory, len(self._frames(thread)), fresh=fresh)
+
+    def seen(self, thread: Controlled, what: str, value: Any, *, by_caller: bool = False) -> None:
+        """Take note of a value that may wait on the value stack: what is returned, made, or raised."""
+        memory = self._memory(thread)
+        self._note(memory)
+        level = len(self._frames(thread))
+        self._cut(memory, level, fresh=False)
+        memory.levels[max(0, level - by_caller)].append((what, value))
+
+    def _memory(self, thread: Controlled) -> _Memory:
+        if thread.memory is None:
+            thread.memory = _Memory()
+        return thread.memory  # type: ignore[no-any-return]
+
+    def _note(self, memory: _Memory) -> None:
+        for op, level in memory.at:
+            memory.levels[level].append((op.kind, op.value))
+        memory.at.clear()
+
+    def _cut(self, memory: _Memory, level: int, *, fresh: bool) -> None:
+        del memory.levels[level + 1 :]
+        while len(memory.levels) <= level:
+            memory.levels.append([])
+        if fresh and level > 0:
+            memory.levels[level] = []
+
+    def _frames(self, thread: Controlled) -> list[types.FrameType]:
+        """Return the frames of the student's code in a thread, outermost first."""
+        frame = sys._current_frames().get(thread.ident)  # noqa: SLF001 - documented for CPython
+        found = []
+        while frame is not None:
+            if self.world.is_our_frame(frame):
+                found.append(frame)
+            frame = frame.f_back
+        return found[::-1]
+
+    # ------------------------------------------------------------------------------------------------ keys
+    def key(self, execution: Execution) -> Hashable:
+        """Return the key of the state in which all threads have stopped."""
+        if self.world.chance or self.world.changed_classes or self.world.changed_functions:
+            raise Unhashable("random numbers, or attributes of classes and functions, are part of the state")
+        namer = _Namer()
+        parts: list[Hashable] = [(name, namer.of(value)) for name, value in self.world.shared()]
+        parts += [self._thread(thread, namer) for thread in execution.threads]
+        return tuple(parts)
+
+    def _thread(self, thread: Controlled, namer: _Namer) -> Hashable:
+        if thread.done:
+            return ("done", type(thread.error).__name__, namer.of(thread.returned))
+        op = thread.op
+        if op is None:
+            return ("starting",)
+        spinning = op.kind == "spin" and op.enabled()
+        frames = []
+        levels = self._memory(thread).levels
+        for number, frame in enumerate(self._frames(thread)):
+            values = [(name, namer.of(value)) for name, value in sorted(frame.f_locals.items())]
+            seen = namer.seen(levels[number + 1] if number + 1 < len(levels) else ())
+            frames.append((id(frame.f_code), frame.f_lasti, tuple(values), seen))
+        models = tuple(namer.model_frame(frame) for frame in self._model_frames(thread))
+        entered = tuple(namer.of(manager) for manager in thread.entered)
+        returned = namer.seen(levels[0] if levels else ())
+        return (op.kind, id(op.place), spinning, namer.of(op.target), tuple(frames), models, entered, returned)
+
+    def _model_frames(self, thread: Controlled) -> list[types.FrameType]:
+        """Return the frames of models (a wait has a ticket, a barrier a generation) around the operation."""
+        frame = sys._current_frames().get(thread.ident)  # noqa: SLF001
+        found = []
+        while frame is not None and not self.world.is_our_frame(frame):
+            if frame.f_globals.get("__name__", "") in _OF_MODELS:
+                found.append(frame)
+            frame = frame.f_back
+        return found
+
+
+class _Namer:
+    """Gives objects numbers in the order in which they are met, so that a key holds no address."""
+
+    def __init__(self) -> None:
+        self.met: dict[int, int] = {}
+        self.kept: list[Any] = []
+        self.depth = 0
+
+    def of(self, value: Any) -> Hashable:
+        """Return the canonical form of a value."""
+        if isinstance(value, ATOMS):
+            return (type(value).__name__, value)
+        if id(value) in self.met:
+            return ("again", self.met[id(value)])
+        self.met[id(value)] = len(self.met)
+        self.kept.append(value)
+        self.depth += 1
+        if self.depth > _DEPTH_MOST:
+            raise Unhashable("values are nested too deeply")
+        form = self._form(value)
+        self.depth -= 1
+        return form
+
+    def seen(self, rows: Iterable[tuple[str, Any]]) -> tuple[Hashable, ...]:
+        """Return the canonical form of what a frame has seen."""
+        return tuple((what, self.of(value)) for what, value in rows)
+
+    def many(self, values: Any) -> tuple[Hashable, ...]:
+        return tuple(self.of(value) for value in values)
+
+    def _form(self, value: Any) -> Hashable:
+        kind = kind_of(value)
+        name = type(value).__name__
+        if kind == "dict":
+            return (name, *((self.of(key), self.of(item)) for key, item in dict.items(value)))
+        if kind == "set" or isinstance(value, frozenset):
+            if not all(isinstance(item, ATOMS) for item in value):
+                raise Unhashable("a set holds objects")
+            return (name, frozenset((type(item).__name__, item) for item in value))
+        if kind or isinstance(value, tuple):
+            return (name, *self.many(value))
+        if isinstance(value, Each):
+            return (name, value.count, self.of(value.source), self.of(value.shared))
+        if type(value) is View:
+            return (name, type(value.real).__name__, self.of(value.container))
+        if isinstance(value, Op):
+            return (name, value.kind)
+        if isinstance(value, Entered):
+            return (name, self.of(value.manager))
+        return self._object(value, name)
+
+    def _object(self, value: Any, name: str) -> Hashable:
+        if isinstance(value, types.FunctionType):
+            cells = [self._cell(cell) for cell in value.__closure__ or ()]
+            return (name, id(value.__code__), *cells, self.of(value.__defaults__))
+        if isinstance(value, types.MethodType):
+            return (name, self.of(value.__func__), self.of(value.__self__))
+        if isinstance(value, functools.partial):
+            return (name, self.of(value.func), self.many(value.args), self.of(value.keywords))
+        if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType, range, slice)):
+            return (name, id(value)) if not isinstance(value, (range, slice)) else (name, repr(value))
+        if isinstance(value, BaseException):
+            return (name, self.many(value.args))
+        if type(value).__module__.startswith(_MODELS):
+            if not isinstance(value, Model):
+                raise Unhashable(f"a {name} is part of the state")
+            return (name, self.of(state_of(value)))
+        if isinstance(getattr(value, "__dict__", None), dict) and type(value).__module__ not in sys.stdlib_module_names:
+            if any(
+                isinstance(item, types.MemberDescriptorType) for c in type(value).__mro__ for item in vars(c).values()
+            ):
+                raise Unhashable("an object has slots")
+            return (name, id(type(value)), *((key, self.of(item)) for key, item in value.__dict__.items()))
+        raise Unhashable(f"a {type(value).__qualname__} is part of the state")
+
+    def _cell(self, cell: types.CellType) -> Hashable:
+        try:
+            return self.of(cell.cell_contents) if id(cell) not in self.met else ("again", self.met[id(cell)])
+        except ValueError:
+            return ("empty",)
+
+    def model_frame(self, frame: types.FrameType) -> Hashable:
+        """Return the state of a model's method that has stopped: its plain local values and its lists of them."""
+        values = []
+        for name, value in sorted(frame.f_locals.items()):
+            if isinstance(value, (*ATOMS, list, tuple)):
+                values.append((name, self.of(value)))
+        return (frame.f_code.co_name, frame.f_lasti, tuple(values))

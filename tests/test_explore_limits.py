@@ -1,0 +1,198 @@
+"""What `explore` refuses, where it stops, and what it hands back: limits, bad input, tokens, the witness."""
+
+import functools
+import threading
+import time
+
+import pytest
+
+from labkit.errors import BadValue, BadWorkload
+from labkit.interleave.explore import explore
+
+counter = 0
+
+
+def refused(functions, *words, **how):
+    result = explore(functions, **how)
+    assert result.verdict == "cannot check", (result.verdict, result.reason)
+    for word in words:
+        assert word in result.reason
+    return result
+
+
+lock = threading.Lock()
+
+
+def increment():
+    global counter
+    counter += 1
+
+
+def locked_increment():
+    global counter
+    with lock:
+        counter += 1
+
+
+class Account:
+    def __init__(self):
+        self.balance = 100
+
+
+def withdraw(account):
+    account.balance -= 80
+
+
+# ------------------------------------------------------------------------------------------------ never a false proved
+def test_what_is_not_known_is_refused_with_its_line(tmp_path):
+    def opens():
+        with open(tmp_path / "x", "w"):
+            pass
+
+    def socket():
+        import socket
+
+        socket.socket()
+
+    def clock():
+        if time.monotonic() > 5:
+            increment()
+
+    def generated():
+        exec("global counter\ncounter += 1")
+
+    def world():
+        globals()["counter"] = 1
+
+    for function in (opens, socket, clock, generated, world):
+        result = refused([function, increment])
+        assert "test_explore_limits.py, line " in result.reason, function
+
+
+def test_a_call_that_blocks_in_c_is_named():
+    real_sleep = functools.partial(threading.Event.wait, threading.Event(), 0.1)
+
+    def blocks():
+        real_sleep()
+
+    refused([blocks])
+
+
+def test_a_real_lock_is_never_passed_over():
+    hidden = [threading.Lock()]
+    hidden[0].acquire()
+
+    def use():
+        with hidden[0]:
+            pass
+
+    refused([use], "held")
+
+
+def test_random_numbers_are_no_proof():
+    import random
+
+    def chance():
+        if random.random() < 0.5:
+            increment()
+
+    result = explore([chance])
+    assert result.verdict == "not finished"
+    assert "seed 0" in result.reason
+
+
+# ------------------------------------------------------------------------------------------------ limits, bad input
+def test_limits_end_the_search_without_a_verdict():
+    def busy():
+        for _ in range(6):
+            increment()
+
+    result = explore([busy, busy, busy], executions_most=50)
+    assert result.verdict == "not finished"
+    assert "50" in result.reason
+    assert result.executions <= 50
+
+
+def generator():
+    yield 1
+
+
+async def coroutine():
+    pass
+
+
+@pytest.mark.parametrize(
+    ("functions", "word"),
+    [
+        (3, "no function"),
+        ([len], "no function"),
+        ([generator], "generator"),
+        ([coroutine], "async"),
+        ([withdraw], "takes"),
+        ([Account], "no function"),
+    ],
+)
+def test_what_is_no_function_is_refused(functions, word):
+    with pytest.raises(BadWorkload, match=word):
+        explore(functions)
+
+
+def test_wrong_numbers_and_names_are_refused():
+    with pytest.raises(BadValue, match="at most 4 threads"):
+        explore([increment] * 5)
+    with pytest.raises(BadValue, match="1 to 4"):
+        explore([])
+    with pytest.raises(BadValue, match="executions_most is 0"):
+        explore([increment], executions_most=0)
+    with pytest.raises(BadValue, match="outcome"):
+        explore([increment], outcome=3)
+    with pytest.raises(BadValue, match="token"):
+        explore([increment], token="nonsense")
+
+
+def test_a_check_that_raises_or_answers_nothing_is_an_error():
+    with pytest.raises(BadWorkload, match="ZeroDivisionError"):
+        explore([increment], check=lambda: 1 / 0)
+    with pytest.raises(BadWorkload, match="returns None"):
+        explore([increment], check=lambda: None)
+
+
+def test_a_setup_by_chance_is_refused():
+    import random
+
+    def setup():
+        return [random.random()]
+
+    with pytest.raises(BadWorkload, match=r"chance|another"):
+        explore([lambda state: state.append(1)], setup=setup)
+
+
+def test_no_source_is_refused():
+    made = {}
+    exec("def f(): pass", made)
+    refused([made["f"]], "source")
+
+
+# ------------------------------------------------------------------------------------------------ replay
+def test_a_token_replays_the_witness():
+    result = explore([increment, increment], check=lambda: counter == 2)
+    again = explore([increment, increment], check=lambda: counter == 2, token=result.token)
+    assert again.schedule == result.schedule
+    assert again.witness == result.witness
+    assert again.verdict == "bug"
+    with pytest.raises(BadValue, match="another program"):
+        explore([locked_increment, increment], token=result.token)
+
+
+def test_the_witness_tells_the_story():
+    result = explore([increment, increment], check=lambda: counter == 2)
+    assert [(step.kind, step.name) for step in result.witness] == [
+        ("read", "counter"),
+        ("read", "counter"),
+        ("write", "counter"),
+        ("write", "counter"),
+    ]
+    last = result.witness[-1]
+    assert last.shared[0].value == "1"
+    assert last.stale >= 0
+    assert result.pattern == "lost update"
