@@ -41,7 +41,7 @@ _GROUPS = (
     ("start", "join", "start", "timedjoin", "add x"),
     ("launch", "meet", "meet", "launch", "write x"),
     ("dict set", "dict get", "dict del", "dict keys", "dict size", "dict other"),
-    ("dict set", "dict del", "dict keys", "dict other"),
+    ("dict set", "dict del", "dict other"),
     ("timedwait", "timedwait", "section", "notify"),
     ("fail", "lock A fail"),
 )

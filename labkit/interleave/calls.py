@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from labkit.interleave.rewrite import Hot
     from labkit.interleave.world import World
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "Restart"]
 
 _C_METHODS = (types.BuiltinMethodType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType)
 _SAFE_WRAPPED = {"__init__", "__new__", "__init_subclass__", "__set_name__", "__eq__", "__ne__", "__hash__", "__repr__"}
 _SAFE_WRAPPED |= {"__str__", "__enter__", "__exit__", "with_traceback", "add_note"}
 _MODELS = "labkit.interleave."
+_ITEM = 3  # length of a location that is an item of a container
+
+
+class Restart(CannotCheck):
+    """A name or attribute turned out to be written by threads: rewrite the program, and begin anew."""
 
 
 class Calls:
@@ -55,6 +60,37 @@ class Calls:
         """Return True if a controlled thread is running, and is not the only one that there is or will be."""
         thread = execution.current()
         return thread is not None and thread.execution.several
+
+    def watched(self, container: Any) -> bool:
+        """Return True if looking into a container is an operation: it was not there before, or threads write to it."""
+        label = self.world.labels.get(id(container))
+        return self.multi() and (label is None or label in self.hot.names)
+
+    def changes(self, container: Any) -> bool:
+        """Return True if writing to a container is an operation; begin anew if it was thought to be constant."""
+        label = self.world.labels.get(id(container))
+        return self.multi() if label is None else self.several(self.hot.names, label)
+
+    def several(self, hot: set[str], name: str) -> bool:
+        """Return True if a write can be seen by other threads; begin anew if that was not known of this name."""
+        if not self.multi():
+            loops.effect()
+            return False
+        if name not in hot:
+            hot.add(name)
+            raise Restart(f"writes {name}")
+        return True
+
+    def reads(self, accesses: containers.Accesses) -> containers.Accesses:
+        """Leave out the reads of containers that no thread ever writes to."""
+        labels, hot = self.world.labels, self.hot.names
+        found = []
+        for location, mode in accesses:
+            of_item = isinstance(location, tuple) and len(location) == _ITEM
+            label = labels.get(location[0] if of_item else location)  # type: ignore[index, arg-type]
+            if label is None or label in hot:
+                found.append((location, mode))
+        return tuple(found)
 
     # ------------------------------------------------------------------------------------------------ the two hooks
     def c(self, place: int, called: Any, /, *given: Any, **named: Any) -> Any:
@@ -123,12 +159,14 @@ class Calls:
         if name in {"__dict__", "__class__", "__reduce__", "__reduce_ex__"}:
             raise CannotCheck(f"uses {name}", at)
         op = None
-        if self.multi():
-            accesses = containers.method(owner, name, given, named)
-            writes = any(mode & 1 for _, mode in accesses)
+        accesses = containers.method(owner, name, given, named) if self.multi() else ()
+        writes = any(mode & 1 for _, mode in accesses)
+        accesses = accesses if writes and self.changes(owner) else self.reads(accesses)
+        if accesses:
             op = Op("write" if writes else "read", accesses, owner, f".{name}", at)
             execution.stop(op)
-            op.accesses = containers.method(owner, name, given, named)
+            accesses = containers.method(owner, name, given, named)
+            op.accesses = accesses if any(mode & 1 for _, mode in accesses) else self.reads(accesses)
         else:
             loops.effect()
         real = (item.real if type(item) is View else item for item in given)
@@ -146,7 +184,7 @@ class Calls:
         if self.multi():
             deep = getattr(called, "__module__", "") in {"copy", "dataclasses", "json"}
             values = (*given, *named.values())
-            accesses = containers.collect(values) + (self.world.attributes(values) if deep else ())
+            accesses = self.reads(containers.collect(values)) + (self.world.attributes(values) if deep else ())
             if accesses:
                 op = Op("read", accesses, (given, named), "", at)
                 execution.stop(op)
@@ -156,7 +194,7 @@ class Calls:
         return value
 
     def _change(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        if self.multi():
+        if self.changes(given[0]):
             changed = tuple((id(item), WRITE) for item in given[:1])
             execution.stop(Op("write", changed + containers.collect(given[1:]), given, "", at))
         else:
@@ -170,7 +208,7 @@ class Calls:
 
         inside = value.container if type(value) is View else value
         if kind_of(inside):
-            return Each(value, inside if self.multi() else None, at, self.gap)
+            return Each(value, inside if self.watched(inside) else None, at, self.gap)
         self.world.check_value(value, at)
         return value
 
@@ -242,7 +280,7 @@ class Calls:
         inside = value.container if type(value) is View else value
         if not kind_of(inside):
             return self._consume(self.places[place], len, (value,), {})  # type: ignore[no-any-return]
-        if self.multi():
+        if self.watched(inside):
             # the number of items changes when one comes or goes: storing into a list's item leaves it alone
             at = self.places[place]
             op = Op("read", containers.whole(inside, READ), inside, "", at)

@@ -105,7 +105,7 @@ def key_write(container: Any, key: object, *, removes: bool = False) -> Accesses
     if kind in {"list", "deque"}:
         return ((id(container), PART_WRITE), (at, WRITE))
     if removes or key not in container:
-        return ((id(container), PART_WRITE), (at, WRITE), ((id(container), "order"), WRITE))
+        return ((id(container), PART_WRITE), (at, WRITE), ((id(container), "order", None), WRITE))
     return ((id(container), PART_WRITE), (at, WRITE))
 
 

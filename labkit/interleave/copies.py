@@ -54,6 +54,9 @@ class Copies:
         self._cells: list[tuple[types.CellType, types.CellType]] = []
         self._defaults: list[tuple[types.FunctionType, types.FunctionType]] = []
         self._classes: dict[int, tuple[type, type | None]] = {}  # id of a class that is ours -> (it, its original)
+        self.labels: dict[int, str] = {}  # id of a copied container -> a name that is the same in each execution
+        self._roots: dict[str, int] = {}
+        self._root = ""
         self._variables: dict[str, types.CellType] = {}  # of enclosing functions, by name
         self.begin()
 
@@ -71,11 +74,13 @@ class Copies:
         self._numbers: dict[int, tuple[int, Any]] = {}
         self._serial: dict[int, int] = {}
         models.begin(self)
+        self.labels = {}
+        self._roots = {}
         for theirs, ours in self._overlays.values():
             for name in [name for name in ours if name not in theirs and name != "__builtins__"]:
                 del ours[name]
             for name in [name for name in ours if name != "__builtins__"]:
-                ours[name] = self.twin(theirs[name])
+                ours[name] = self._rooted(name, theirs[name])
         for old, new in self._cells:
             _copy_cell(old, new, self.twin)
         for old_function, new_function in self._defaults:
@@ -120,7 +125,18 @@ class Copies:
 
     def _keep(self, value: Any, twin: Any) -> Any:
         self._made[id(value)] = (value, twin)
+        if kind_of(twin):
+            self._roots[self._root] = count = self._roots.get(self._root, 0) + 1
+            self.labels[id(twin)] = f"[]{self._root}#{count}"
         return twin
+
+    def _rooted(self, root: str, value: Any) -> Any:
+        """Return the twin of what the source calls by a name; the containers in it are labelled by that name."""
+        before, self._root = self._root, root
+        try:
+            return self.twin(value)
+        finally:
+            self._root = before
 
     def _copy(self, value: Any, kind: type) -> Any:
         adopted = models.adopt(value, self._made)
@@ -257,7 +273,7 @@ class Copies:
         for name in sorted(names):
             if name in theirs and name not in ours:
                 ours[name] = None  # taken, while its value is under way
-                ours[name] = self.twin(theirs[name])
+                ours[name] = self._rooted(name, theirs[name])
 
     # ------------------------------------------------------------------------------------------------ classes, modules
     def _class(self, kind: type) -> type:

@@ -12,9 +12,9 @@ import types
 from typing import Any
 
 from labkit.interleave import containers, execution, loops, primitives
-from labkit.interleave.calls import Calls
+from labkit.interleave.calls import Calls, Restart
 from labkit.interleave.containers import View, kind_of
-from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
+from labkit.interleave.ops import READ, WRITE, Abort, CannotCheck, Op, Place
 from labkit.interleave.rewrite import PREFIX
 
 TYPE_CHECKING = False
@@ -43,10 +43,6 @@ _IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 _ROUNDS_FEW = 6  # rounds of while loops in one thread, from which on its states are watched for a circle
-
-
-class Restart(CannotCheck):
-    """A name or attribute turned out to be written by threads: rewrite the program, and begin anew."""
 
 
 class Each:
@@ -106,7 +102,8 @@ class Entered:
             current.entered.pop()
         self._saw("left with", error[1])
         primitives.place_of_call = self._leave
-        return self.manager.__exit__(*error)
+        swallowed = self.manager.__exit__(*error)
+        return swallowed and not isinstance(error[1], (CannotCheck, Abort))
 
 
 class Hooks(Calls):
@@ -154,16 +151,6 @@ class Hooks(Calls):
         if cell is None and self.multi():
             raise CannotCheck(f"defines the shared name {name} while other threads run", self.places[place])
         return value
-
-    def several(self, hot: set[str], name: str) -> bool:
-        """Return True if a write can be seen by other threads; begin anew if that was not known of this name."""
-        if not self.multi():
-            loops.effect()
-            return False
-        if name not in hot:
-            hot.add(name)
-            raise Restart(f"writes {name}")
-        return True
 
     # ------------------------------------------------------------------------------------------------ attributes
     def _attribute(self, owner: Any, name: str) -> containers.Accesses:
@@ -224,20 +211,29 @@ class Hooks(Calls):
         """Stop before an item is read."""
         at = self.places[place]
         if kind_of(owner):
-            op = Op("read", containers.key_read(owner, key), owner, _shown(key), at)
-            execution.stop(op)
+            accesses = containers.key_read(owner, key) if self.multi() else ()
+            if any(mode & 1 for _, mode in accesses):
+                self.changes(owner)  # a defaultdict makes what is missing
+            op = self._read(self.reads(accesses), owner, _shown(key), at)
             op.value = value = owner[key]
             return self.world.known(value, at)
         if not isinstance(owner, type):
             self.world.check_value(owner, at)
         return self.world.known(owner[key], at)
 
+    def _read(self, accesses: containers.Accesses, owner: Any, name: str, at: Place) -> Op:
+        """Stop before a read, if it is one that another thread can disturb; return the operation."""
+        op = Op("read", accesses, owner, name, at)
+        if accesses:
+            execution.stop(op)
+        return op
+
     def si(self, value: Any, owner: Any, key: Any, place: int) -> None:
         """Stop before an item is written."""
         at = self.places[place]
         if not kind_of(owner):
             self.world.check_value(owner, at)
-        elif self.multi():
+        elif self.changes(owner):
             op = Op("write", containers.key_write(owner, key), owner, _shown(key), at)
             op.value = value
             execution.stop(op)
@@ -251,7 +247,7 @@ class Hooks(Calls):
         at = self.places[place]
         if not kind_of(owner):
             self.world.check_value(owner, at)
-        elif self.multi():
+        elif self.changes(owner):
             execution.stop(Op("write", containers.key_write(owner, key, removes=True), owner, _shown(key), at))
         else:
             loops.effect()
@@ -261,7 +257,7 @@ class Hooks(Calls):
         """Stop before a container is looked into: compared, added, tested, unpacked, formatted."""
         if isinstance(value, containers.ATOMS):
             return value
-        accesses = containers.collect((value,)) if self.multi() else ()
+        accesses = self.reads(containers.collect((value,))) if self.multi() else ()
         if accesses:
             op = Op("read", accesses, value, "", self.places[place])
             execution.stop(op)
@@ -279,8 +275,7 @@ class Hooks(Calls):
             real, inside = (owner.real, owner.container) if type(owner) is View else (owner, owner)
             keyed = kind_of(owner) in {"dict", "set"}
             accesses = containers.method(inside, "__contains__", (item,), {}) if keyed else containers.collect((owner,))
-            op = Op("read", accesses, inside, _shown(item), at)
-            execution.stop(op)
+            op = self._read(self.reads(accesses) if self.multi() else (), inside, _shown(item), at)
             op.value = found = item in real
             return found
         self.world.check_value(owner, at)
@@ -290,7 +285,7 @@ class Hooks(Calls):
         """Compute what an augmented assignment stores; a container is changed in place, which is an operation."""
         at = self.places[place]
         loops.effect()  # a container may change in place
-        if kind_of(value) and self.multi():
+        if kind_of(value) and self.changes(value):
             op = Op("write", containers.whole(value, WRITE), value, "", at)
             execution.stop(op)
             op.value = changed = _IN_PLACE[how](value, other)
@@ -304,7 +299,7 @@ class Hooks(Calls):
         at = self.places[place]
         inside = source.container if type(source) is View else source
         if kind_of(inside):
-            return Each(source, inside if self.multi() else None, at, self.gap)
+            return Each(source, inside if self.watched(inside) else None, at, self.gap)
         self.world.check_value(source, at)
         return Each(source, None, at, self.gap)
 
@@ -338,7 +333,10 @@ class Hooks(Calls):
     def x(self) -> None:
         """Begin an except or finally block: the end of an execution is no exception of the student's."""
         execution.check()
-        self.saw("raised", sys.exc_info()[1])
+        error = sys.exc_info()[1]
+        if isinstance(error, (CannotCheck, Abort)):
+            raise error  # a bare except does not swallow it
+        self.saw("raised", error)
 
     def ret(self, value: Any) -> Any:
         """Note what a function returns."""

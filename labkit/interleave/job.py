@@ -32,6 +32,7 @@ __all__ = ["Job"]
 _RESTARTS_MOST = 100
 _HUNT_EXECUTIONS, _HUNT_S = 300, 0.1  # per bound of preemptions
 _AUDIT_EXECUTIONS, _AUDIT_S = 48, 0.25
+_ESTIMATES, _SCHEDULES_MOST = 8, 1e100
 _HANG_S = 2.0
 _PROGRESS_S = 0.2
 _RAN = {"done", "deadlock", "spins"}
@@ -79,7 +80,7 @@ class Job:
         self.problem: CannotCheck | None = None
         self.complete, self.loose, self.circle = "", "", ""
         self.hunted = self.executions = self.audited = 0
-        self.share = 0.0
+        self.share = self.schedules = 0.0
         self.graph: Graph | None = None
         self.looped = self.chance = False
         self._last_text = ""
@@ -156,6 +157,7 @@ class Job:
             self.program.hooks.gaps = True
             self._walk(SwitchPoints(Search("none"), self.switch_points))
             return
+        self._estimate()
         for bound in (0, 1, 2):
             if self._hunt(bound):
                 break
@@ -171,6 +173,15 @@ class Job:
         """Return True if it is time to stop."""
         limits = self.limits
         return self.interrupted or self.executions >= limits["executions_most"] or self.seconds > limits["seconds_most"]
+
+    def _estimate(self) -> None:
+        """Estimate how many schedules there are, by a few random ones (Knuth 1975), and tell it before the search."""
+        for seed in range(_ESTIMATES):
+            walk = RandomWalk(seed)
+            self._execute(walk)
+            self.schedules += min(walk.weight, _SCHEDULES_MOST) / _ESTIMATES
+        if self._progress is not None:
+            self._progress(0, 0.0, self.seconds)
 
     def _hunt(self, bound: int) -> bool:
         """Search with few preemptions, for a short time. Return True if a bug was found."""

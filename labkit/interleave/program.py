@@ -204,7 +204,7 @@ class Program:
         found += [
             (name, value) for name, value in sorted(self.world.enclosed().items()) if name in hot or _changes(value)
         ]
-        return [(name, value) for name, value in found if is_data(value)]
+        return [(name, value) for name, value in found if is_data(value) and not self.world.constant(value)]
 
 
 def _with(function: Any, state: Any) -> Callable[[], object]:

@@ -105,6 +105,7 @@ class Result:
         executions: Executions of the search that walks the whole tree.
         hunted: Executions of the quick search that came first, for a short witness.
         audited: Executions of random schedules that checked the search.
+        schedules: Estimate of how many schedules there are, without any reduction; 0 if it is not known.
         traces: Different traces among the executions that ran to their end.
         seconds: How long everything took.
         threads: The threads of the program.
@@ -128,6 +129,7 @@ class Result:
     executions: int = 0
     hunted: int = 0
     audited: int = 0
+    schedules: float = 0.0
     traces: int = 0
     seconds: float = 0.0
     threads: tuple[Lane, ...] = ()

@@ -261,17 +261,22 @@ class RandomWalk:
 
     Args:
         seed: Same seed, same schedules.
+
+    Attributes:
+        weight: Product of the choices that there were: its mean over many walks is the number of schedules.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)  # noqa: S311 - schedules are no secrets
         self.executions = 0
+        self.weight = 1.0
 
     def choose(
         self, execution: Execution, depth: int, enabled: list[int], pending: dict[int, Op], current: int
     ) -> int | None:
         """Return any thread that can go on."""
         del execution, depth, pending, current
+        self.weight *= len(enabled)
         return self._random.choice(enabled)
 
     def after(self, execution: Execution) -> bool:

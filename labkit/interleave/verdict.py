@@ -52,6 +52,7 @@ def finish(job: Job, replayed: Token | None) -> Result:
         executions=job.executions,
         hunted=job.hunted,
         audited=job.audited,
+        schedules=job.schedules,
         traces=len(job.tally.traces),
         seconds=job.seconds,
     )

@@ -97,7 +97,7 @@ class Recorder:
         own = isinstance(fields, dict) and not model and not isinstance(value, type) and is_data(value)
         if model or kind_of(value) or own:
             seen.add(id(value))
-        if not own or kind_of(value):
+        if (not own or kind_of(value)) and not self._program.world.constant(value):
             self._found.append((name, value))
         self._names[id(value)] = name
         inner = getattr(value, "m_lock", None) if model else None

@@ -116,6 +116,11 @@ class World(Copies):
                     found.append((name, value))
         return found
 
+    def constant(self, value: Any) -> bool:
+        """Return True for a container that no thread writes to (what it holds may change)."""
+        label = self.labels.get(id(value))
+        return label is not None and label not in self.hot.names
+
     def enclosed(self) -> dict[str, Any]:
         """Return the variables of functions around the student's functions, which these can see, by name."""
         found = {}
