@@ -93,7 +93,7 @@ class Code:
     """A function in the making: its variables, instructions, and what is around the statement that is compiled."""
 
     def __init__(self, program, name, node, outer):
-        self.program, self.name, self.outer = program, name, outer
+        self.program, self.outer = program, outer
         self.number = len(program.codes)
         program.codes.append(self)
         self.rows, self.around = [], []
@@ -1194,13 +1194,14 @@ def solve(source, workers, states_most, *, setup="", check="", outcome=""):
 
 
 def _explored(program, kept, first, states_most):
-    numbers, waiting, edges, ends = {first: 0}, [first], {}, {}
+    numbers, waiting, edges, ends, threads_most = {first: 0}, [first], {}, {}, 0
     for key in waiting:  # grows while it is walked
         own = numbers[key]
         state = pickle.loads(key)
         run = Run(program, state[:2])
         able = [number for number in range(len(run.threads)) if run.enabled(number)]
         edges[own] = []
+        threads_most = max(threads_most, len(run.threads))
         for number in able:
             if state is None:
                 state = pickle.loads(key)
@@ -1216,7 +1217,7 @@ def _explored(program, kept, first, states_most):
             edges[own].append((number, numbers[after]))
         if not able:
             ends[own] = _end(run, kept, state[2])
-    return _report(edges, ends, max(len(pickle.loads(key)[1]) for key in waiting[-1:]))
+    return _report(edges, ends, threads_most)
 
 
 def _end(run, kept, given):

@@ -1,6 +1,11 @@
 """What `explore` refuses, where it stops, and what it hands back: limits, bad input, tokens, the witness."""
 
 import functools
+import gc
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -196,3 +201,37 @@ def test_the_witness_tells_the_story():
     assert last.shared[0].value == "1"
     assert last.stale >= 0
     assert result.pattern == "lost update"
+
+
+# ------------------------------------------------------------------------------------------------ interrupts
+def long_work():
+    for _ in range(8):
+        increment()
+
+
+def names_of_threads():
+    return {thread.name for thread in threading.enumerate()}
+
+
+def test_an_interrupt_at_any_moment_gives_what_is_known_and_leaves_no_thread():
+    script = os.path.join(os.path.dirname(__file__), "interrupted.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["left"] == []
+    assert seen["counter"] == 0
+    assert set(seen["reasons"]) <= {"Interrupted", "raised"}
+    assert seen["reasons"]["Interrupted"] == 20
+
+
+def test_memory_is_flat_and_no_thread_is_left_after_10_000_executions():
+    before = names_of_threads()
+    explore([long_work, long_work], executions_most=1000, seconds_most=60)
+    gc.collect()
+    objects_count = len(gc.get_objects())
+    result = explore([long_work, long_work], executions_most=10_000, seconds_most=100)
+    assert result.executions == 10_000
+    del result
+    gc.collect()
+    assert len(gc.get_objects()) < objects_count + 3000
+    assert names_of_threads() == before

@@ -190,6 +190,18 @@ class Copies:
         self._serial[thread] = self._serial.get(thread, 0) + 1
         self._numbers[id(value)] = (1_000_000 * (thread + 2) + self._serial[thread], value)
 
+    def hidden(self) -> list[Any]:
+        """List what can change and is in no variable: parts of functions and classes, such as a default argument."""
+        found: list[Any] = []
+        for _, cell in self._cells:
+            with contextlib.suppress(ValueError):  # no value yet
+                found.append(cell.cell_contents)
+        for _, function in self._defaults:
+            found += [function.__defaults__, function.__kwdefaults__, function.__dict__ or None]
+        for kind, _ in self._classes.values():
+            found += [value for name, value in vars(kind).items() if not _fixed_part(name, value)]
+        return found
+
     # ------------------------------------------------------------------------------------------------ functions
     def is_ours(self, function: types.FunctionType) -> bool:
         """Return True if a function runs rewritten."""
@@ -359,6 +371,11 @@ def rewritable_module(name: str) -> bool:
 def of_dataclass(function: Any) -> bool:
     """Return True for a method that a dataclass or namedtuple generated: there is no file, and it waits for nothing."""
     return isinstance(function, types.FunctionType) and function.__code__.co_filename.startswith("<string>")
+
+
+def _fixed_part(name: str, value: Any) -> bool:
+    """Return True for an attribute of a class that no thread can change the inside of."""
+    return name.startswith("__") or isinstance(value, (*ATOMS, type)) or hasattr(value, "__get__")
 
 
 def _slots(kind: type) -> list[str]:

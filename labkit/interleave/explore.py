@@ -68,36 +68,41 @@ def explore(  # noqa: PLR0913 - options of the one call, keywords only
     for name, value in limits.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
             raise BadValue(name, value, "a number above 0", "Leave it out to get the default.")
-    if not _one_at_a_time.acquire(blocking=False):
-        raise BadValue("explore", "a second exploration", "one at a time", "Wait until the other one has ended.")
     job = Job((functions, setup, check, outcome), limits, token, switch_points, progress)
-    thread = threading.Thread(target=_work, args=(job,), name="explorer", daemon=True)
-    try:
-        thread.start()
-    except BaseException:
-        _one_at_a_time.release()
-        raise
-    return _await(job, thread)
+    return _await(job)
 
 
-def _work(job: Any) -> None:
+def _work(job: Any, ended: threading.Event) -> None:
     try:
-        job.run()
+        if _one_at_a_time.acquire(blocking=False):
+            try:
+                job.run()
+            finally:
+                _one_at_a_time.release()
+        else:
+            job.error = BadValue("explore", "a second exploration", "one at a time", "Wait until the other has ended.")
     finally:
-        _one_at_a_time.release()
+        ended.set()
 
 
-def _await(job: Any, thread: threading.Thread) -> Result:
-    """Wait for the work; an interrupt ends it soon, and what is known by then is the result."""
-    interrupted_at = None
-    while thread.is_alive():
+def _await(job: Any) -> Result:
+    """Let a thread do the work; an interrupt ends it soon, and what is known by then is the result."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_work, args=(job, ended), name="explorer", daemon=True)
+    started, interrupted_at = False, None
+    while not ended.is_set():
         try:
-            thread.join(0.5)
+            if not started:
+                started = True
+                thread.start()
+            ended.wait(0.5)
             if interrupted_at is not None and time.monotonic() > interrupted_at + _PATIENCE_S:
-                break
+                break  # setup or check does not come to an end; a thread cannot be killed
         except KeyboardInterrupt:
             job.interrupt()
             interrupted_at = time.monotonic()
+    if ended.is_set():
+        thread.join()
     if job.error is not None:
         if isinstance(job.error, LabError):
             raise job.error

@@ -42,6 +42,12 @@ _IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+_BINARY = {
+    name: getattr(operator, function.__name__[1:] + "_" * (function.__name__ in {"iand", "ior"}))
+    for name, function in _IN_PLACE.items()
+}
+_BINARY |= {"Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le}
+_BINARY |= {"Gt": operator.gt, "GtE": operator.ge}
 _ROUNDS_FEW = 6  # rounds of while loops in one thread, from which on its states are watched for a circle
 
 
@@ -117,7 +123,7 @@ class Hooks(Calls):
 
     def table(self) -> dict[str, Callable[..., Any]]:
         """Return the hooks under the names that the rewritten code calls them by."""
-        names = "n r wn wd a s da i si di u c m f w t0 t x ret imp in aug slice"
+        names = "n r wn wd a s da i si di u c m f w t0 t x ret imp in aug bin slice"
         own: dict[str, Any] = {"in": self.contains, "slice": slice}
         return {PREFIX + name: own.get(name) or getattr(self, name) for name in names.split()}
 
@@ -215,6 +221,8 @@ class Hooks(Calls):
             if any(mode & 1 for _, mode in accesses):
                 self.changes(owner)  # a defaultdict makes what is missing
             op = self._read(self.reads(accesses), owner, _shown(key), at)
+            if accesses:
+                op.accesses = self.reads(containers.key_read(owner, key))  # it may have gone, or come, meanwhile
             op.value = value = owner[key]
             return self.world.known(value, at)
         if not isinstance(owner, type):
@@ -234,10 +242,12 @@ class Hooks(Calls):
         if not kind_of(owner):
             self.world.check_value(owner, at)
         elif self.changes(owner):
-            op = Op("write", containers.key_write(owner, key), owner, _shown(key), at)
+            given = (value,) if isinstance(key, slice) else ()  # its items are read
+            op = Op("write", containers.key_write(owner, key) + containers.collect(given), owner, _shown(key), at)
             op.value = value
             execution.stop(op)
-            op.accesses = containers.key_write(owner, key)  # another thread may have put the key there meanwhile
+            # another thread may have put the key there meanwhile
+            op.accesses = containers.key_write(owner, key) + containers.collect(given)
         else:
             loops.effect()
         owner[key] = value
@@ -262,9 +272,28 @@ class Hooks(Calls):
             op = Op("read", accesses, value, "", self.places[place])
             execution.stop(op)
             op.value = value
+            op.accesses = self.reads(containers.collect((value,)))  # more may be in it meanwhile
         elif not kind_of(value):
             self.world.check_value(value, self.places[place])
         return value.real if type(value) is View else value
+
+    def bin(self, how: str, left: Any, right: Any, left_place: int, right_place: int) -> Any:  # noqa: PLR0913, PLR0917
+        """Do an operation on two values, which looks into both at once."""
+        both = (left, right)
+        if not isinstance(left, containers.ATOMS) or not isinstance(right, containers.ATOMS):
+            accesses = self.reads(containers.collect(both)) if self.multi() else ()
+            if accesses:
+                number = int(not containers.collect((left,)))
+                op = Op("read", accesses, both[number], "", self.places[(left_place, right_place)[number]])
+                execution.stop(op)
+                op.value = both[number]
+                op.accesses = self.reads(containers.collect(both))
+            for value, place in zip(both, (left_place, right_place), strict=True):
+                if not isinstance(value, containers.ATOMS):
+                    self.world.check_value(value, self.places[place])
+        value = _BINARY[how](*(item.real if type(item) is View else item for item in both))
+        self.saw("computed", value)
+        return value
 
     def contains(self, item: Any, owner: Any, place: int) -> bool:
         """Stop before a membership test."""
@@ -276,6 +305,8 @@ class Hooks(Calls):
             keyed = kind_of(owner) in {"dict", "set"}
             accesses = containers.method(inside, "__contains__", (item,), {}) if keyed else containers.collect((owner,))
             op = self._read(self.reads(accesses) if self.multi() else (), inside, _shown(item), at)
+            if not keyed and op.accesses:
+                op.accesses = self.reads(containers.collect((owner,)))  # more may be in it meanwhile
             op.value = found = item in real
             return found
         self.world.check_value(owner, at)
@@ -286,8 +317,9 @@ class Hooks(Calls):
         at = self.places[place]
         loops.effect()  # a container may change in place
         if kind_of(value) and self.changes(value):
-            op = Op("write", containers.whole(value, WRITE), value, "", at)
+            op = Op("write", containers.whole(value, WRITE) + containers.collect((other,)), value, "", at)
             execution.stop(op)
+            op.accesses = containers.whole(value, WRITE) + containers.collect((other,))
             op.value = changed = _IN_PLACE[how](value, other)
             return changed
         self.world.check_value(value, at)

@@ -36,6 +36,7 @@ _ESTIMATES, _SCHEDULES_MOST = 8, 1e100
 _HANG_S = 2.0
 _PROGRESS_S = 0.2
 _RAN = {"done", "deadlock", "spins"}
+_WALKED = {*_RAN, "pruned"}  # an execution that ends otherwise was cut off: then nothing is complete
 
 
 class Job:
@@ -201,8 +202,9 @@ class Job:
             if execution.ending in {"circle", "too long"}:
                 self.loose = "loops"
                 return
-            if not search.after(execution):
-                self.complete = "traces"
+            more = search.after(execution)
+            if not more or execution.ending not in _WALKED:
+                self.complete = "traces" if search.done and execution.ending in _WALKED else ""
                 return
             self._tell()
 
@@ -215,8 +217,8 @@ class Job:
         while not self._over():
             execution = self._execute(graph, graph.begin())
             self.executions, self.share = self.executions + 1, graph.share
-            if execution.ending == "too long":
-                self.loose = "loops without an end"
+            if execution.ending not in _WALKED:
+                self.loose = "loops without an end" if execution.ending == "too long" else self.loose
                 return
             if not graph.after(execution):
                 self.complete, self.loose = "states", ""

@@ -182,8 +182,19 @@ class Rewriter(ast.NodeTransformer):
         return call
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        node.left, node.right = self.used(node.left), self.used(node.right)
-        return node
+        return self.both(type(node.op).__name__, node, node.left, node.right)
+
+    def both(self, how: str, node: Any, left: ast.expr, right: ast.expr) -> ast.expr:
+        """Rewrite an operation with two operands: both are evaluated before either is looked into."""
+        shown_left, shown_right = self.mark(left), self.mark(right)
+        if isinstance(left, (ast.Constant, ast.JoinedStr)) or isinstance(right, (ast.Constant, ast.JoinedStr)):
+            if isinstance(node, ast.BinOp):
+                node.left, node.right = self.used(left), self.used(right)
+            else:
+                node.left, node.comparators = self.used(left), [self.used(right)]
+            return node  # type: ignore[no-any-return]
+        values = [self.visit(left), self.visit(right)]
+        return self.hook("bin", ast.Constant(how), *values, self.place(shown_left), self.place(shown_right))
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         node.operand = self.used(node.operand)
@@ -206,6 +217,8 @@ class Rewriter(ast.NodeTransformer):
         if any(isinstance(op, (ast.In, ast.NotIn)) for op in node.ops):
             raise self.refuse(node, "chains 'in' with another comparison")
         same = all(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops)
+        if len(node.ops) == 1 and not same:
+            return self.both(type(node.ops[0]).__name__, node, node.left, node.comparators[0])
         look = self.visit if same else self.used
         node.left = look(node.left)
         node.comparators = [look(item) for item in node.comparators]
@@ -247,9 +260,9 @@ class Rewriter(ast.NodeTransformer):
 
     def comprehension(self, node: ast.expr) -> ast.expr:
         parts = node.generators  # type: ignore[attr-defined]
-        parts[0].iter = self.iterated(parts[0].iter)
         self.first = False
-        self.kept += 1
+        self.kept += 1  # what the items gave so far is waiting
+        parts[0].iter = self.iterated(parts[0].iter)
         for number, part in enumerate(parts):
             if not _only_names(part.target):
                 raise self.refuse(part.target, "assigns to something shared in a comprehension")
@@ -275,6 +288,10 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.expr:
         node.value = self.iterated(node.value)
+        return node
+
+    def visit_Yield(self, node: ast.Yield) -> ast.expr:
+        node.value = self.hook("ret", self.visit(node.value)) if node.value else None
         return node
 
 

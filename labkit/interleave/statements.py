@@ -36,10 +36,11 @@ class StatementRewriter(Rewriter):
         marked = self.mark(node)
         marked[1].text = f"def {node.name}"
         if self.scopes:
-            node.decorator_list = [self.visit(item) for item in node.decorator_list]
+            node.decorator_list = self.decorators(node)
             node.args.defaults = [self.visit(item) for item in node.args.defaults]
             node.args.kw_defaults = [item and self.visit(item) for item in node.args.kw_defaults]
-        kept, self.kept = self.kept, 0
+        yields = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
+        kept, self.kept = self.kept, int(yields)  # what a generator has given may still be waiting in its consumer
         self.scopes.append(Scope(node))
         node.body = self.block(node.body)
         self.scopes.pop()
@@ -48,6 +49,10 @@ class StatementRewriter(Rewriter):
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         raise self.refuse(node, "is asynchronous")
+
+    def decorators(self, node: ast.FunctionDef | ast.ClassDef) -> list[ast.expr]:
+        """Rewrite decorators; each keeps its line, which is the first line of the function."""
+        return [ast.copy_location(self.visit(item), item) for item in node.decorator_list]
 
     def bound(self, node: ast.stmt, name: str, marked: tuple[int, Place]) -> list[ast.stmt]:
         """Tell the hooks of a name that a def, class or import has bound, if others can see it."""
@@ -61,7 +66,7 @@ class StatementRewriter(Rewriter):
         marked[1].text = f"class {node.name}"
         if self.scopes:
             node.bases = [self.visit(item) for item in node.bases]
-            node.decorator_list = [self.visit(item) for item in node.decorator_list]
+            node.decorator_list = self.decorators(node)
         self.classes.append(node.name)
         body: list[ast.stmt] = []
         for item in node.body:

@@ -9,6 +9,7 @@ what its calls have returned: these are part of the state until a statement begi
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 import types
@@ -92,6 +93,8 @@ class Tracker:
     def _note(self, memory: _Memory) -> None:
         for op, level in memory.at:
             memory.levels[level].append((op.kind, op.value))
+            if op.value is op.target and op.target is not None:  # its content was read, which may change from now on
+                memory.levels[level].append(("content", _frozen(op.value, ())))
         memory.at.clear()
 
     def _cut(self, memory: _Memory, level: int, *, fresh: bool) -> None:
@@ -119,6 +122,8 @@ class Tracker:
         namer = _Namer()
         parts: list[Hashable] = [(name, namer.of(value)) for name, value in self.world.shared()]
         parts += [self._thread(thread, namer) for thread in execution.threads]
+        parts += [namer.of(thread.function) for thread in execution.threads]  # it has the state that setup made
+        parts += [namer.of(value) for value in self.world.hidden()]
         return tuple(parts)
 
     def _thread(self, thread: Controlled, namer: _Namer) -> Hashable:
@@ -137,7 +142,8 @@ class Tracker:
         models = tuple(namer.model_frame(frame) for frame in self._model_frames(thread))
         entered = tuple(namer.of(manager) for manager in thread.entered)
         returned = namer.seen(levels[0] if levels else ())
-        return (op.kind, id(op.place), spinning, namer.of(op.target), tuple(frames), models, entered, returned)
+        doing = (op.kind, id(op.place), spinning, namer.of(op.target), namer.of(op.value) if op.kind == "write" else None)
+        return (*doing, tuple(frames), models, entered, returned)
 
     def _model_frames(self, thread: Controlled) -> list[types.FrameType]:
         """Return the frames of models (a wait has a ticket, a barrier a generation) around the operation."""
@@ -183,16 +189,12 @@ class _Namer:
     def _form(self, value: Any) -> Hashable:
         kind = kind_of(value)
         name = type(value).__name__
-        if kind == "dict":
-            return (name, *((self.of(key), self.of(item)) for key, item in dict.items(value)))
-        if kind == "set" or isinstance(value, frozenset):
-            if not all(isinstance(item, ATOMS) for item in value):
-                raise Unhashable("a set holds objects")
-            return (name, frozenset((type(item).__name__, item) for item in value))
-        if kind or isinstance(value, tuple):
-            return (name, *self.many(value))
+        if (kind or isinstance(value, tuple)) and getattr(value, "__dict__", None):  # a subclass, with attributes
+            return (name, self._content(value, kind, name), self.of(vars(value)))
+        if kind or isinstance(value, (tuple, frozenset)):
+            return self._content(value, kind, name)
         if isinstance(value, Each):
-            return (name, value.count, self.of(value.source), self.of(value.shared))
+            return (name, value.count, self._left(value), self.of(value.source), self.of(value.shared))
         if type(value) is View:
             return (name, type(value.real).__name__, self.of(value.container))
         if isinstance(value, Op):
@@ -201,18 +203,43 @@ class _Namer:
             return (name, self.of(value.manager))
         return self._object(value, name)
 
+    def _content(self, value: Any, kind: str, name: str) -> Hashable:
+        if kind == "dict":
+            return (name, *((self.of(key), self.of(item)) for key, item in dict.items(value)))
+        if kind == "set" or isinstance(value, frozenset):
+            if not all(isinstance(item, ATOMS) for item in value):
+                raise Unhashable("a set holds objects")
+            return (name, *((type(item).__name__, item) for item in value))  # equal sets may have another order
+        return (name, *self.many(value))
+
+    def _left(self, each: Each) -> Hashable:
+        """Return what an iterator remembers of a dict, set or deque, beside how many items it has given."""
+        iterator = each._next.__self__  # type: ignore[attr-defined]  # noqa: SLF001 - the iterator itself
+        inside = each.source.container if type(each.source) is View else each.source
+        if kind_of(inside) == "deque" and each.shared is not None:
+            raise Unhashable("an iterator of a deque is part of the state")
+        if kind_of(inside) not in {"dict", "set"}:
+            return None
+        try:
+            return self.many(iterator.__reduce__()[1][0])
+        except RuntimeError:
+            return "changed size"
+
     def _object(self, value: Any, name: str) -> Hashable:
         if isinstance(value, types.FunctionType):
             cells = [self._cell(cell) for cell in value.__closure__ or ()]
-            return (name, id(value.__code__), *cells, self.of(value.__defaults__))
+            given = (self.of(value.__defaults__), self.of(value.__kwdefaults__), self.of(value.__dict__ or None))
+            return (name, id(value.__code__), *cells, *given)
         if isinstance(value, types.MethodType):
             return (name, self.of(value.__func__), self.of(value.__self__))
         if isinstance(value, functools.partial):
             return (name, self.of(value.func), self.many(value.args), self.of(value.keywords))
+        if isinstance(value, types.BuiltinMethodType) and kind_of(value.__self__):
+            return (name, value.__name__, self.of(value.__self__))
         if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType, range, slice)):
             return (name, id(value)) if not isinstance(value, (range, slice)) else (name, repr(value))
         if isinstance(value, BaseException):
-            return (name, self.many(value.args))
+            return (name, self.many(value.args), self.of(vars(value) or None), self.of(value.__cause__))
         if type(value).__module__.startswith(_MODELS):
             if not isinstance(value, Model):
                 raise Unhashable(f"a {name} is part of the state")
@@ -238,3 +265,18 @@ class _Namer:
             if isinstance(value, (*ATOMS, list, tuple)):
                 values.append((name, self.of(value)))
         return (frame.f_code.co_name, frame.f_lasti, tuple(values))
+
+
+def _frozen(value: Any, around: tuple[int, ...]) -> Any:
+    """Return a tuple of what is in a container now, with all that is in it; another value as it is."""
+    value = value.container if type(value) is View else value
+    if id(value) in around:
+        return "again"
+    kind, inner = kind_of(value), (*around, id(value))
+    if kind == "dict":
+        return tuple((_frozen(key, inner), _frozen(item, inner)) for key, item in dict.items(value))
+    if kind or isinstance(value, (tuple, frozenset)):
+        return (type(value).__name__, *(_frozen(item, inner) for item in value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return (value, *(_frozen(getattr(value, item.name, None), inner) for item in dataclasses.fields(value)))
+    return value

@@ -35,6 +35,11 @@ class SwitchPoints:
         """Return the estimated share of the work that is done."""
         return self._search.share
 
+    @property
+    def done(self) -> bool:
+        """Return True if everything was walked."""
+        return self._search.done
+
     def choose(
         self, execution: Execution, depth: int, enabled: list[int], pending: dict[int, Op], current: int
     ) -> int | None:

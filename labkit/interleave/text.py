@@ -25,6 +25,7 @@ _LEAST, _MOST_LANE, _MOST_SHARED = 14, 30, 40
 _LINES = 4  # of one cell
 _MOST_OUTCOMES = 20
 _OUTCOME = 56
+_MANY = 1e12
 _MOST_SCHEDULE = 36  # characters
 
 
@@ -55,9 +56,17 @@ def searched(result: Result) -> str:
     if not result.executions and not result.hunted:
         return f"Nothing was searched; {result.where}." if result.where else ""
     counts = [f"{result.executions:,} executions", f"{result.traces:,} different traces"]
+    counts += [f"of about {_round(result.schedules)} schedules"] if result.schedules >= 1 else []
     counts += [f"{result.hunted:,} to find the bug first"] if result.hunted else []
     counts += [f"{result.audited:,} random ones as a check"] if result.audited else []
     return f"Searched: {', '.join(counts)}; {result.seconds:.2g} s" + (f", {result.where}." if result.where else ".")
+
+
+def _round(count: float) -> str:
+    """Say a large number by its size: it is an estimate."""
+    if count < _MANY:
+        return f"{float(f'{count:.1g}'):,.0f}"
+    return f"1 followed by {len(f'{count:.0f}') - 1} zeros"
 
 
 def schedule_words(result: Result, schedule: Sequence[int], longest: int = _MOST_SCHEDULE) -> str:
