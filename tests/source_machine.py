@@ -23,7 +23,7 @@ ERRORS = (
     *(queue.Empty, queue.Full, UnboundLocalError),
 )
 CAUGHT = {"Exception": Exception, "LookupError": LookupError, "Empty": queue.Empty, "Full": queue.Full}
-BUILTINS = {one.__name__: one for one in (len, sum, sorted, list, tuple, dict, min, max, abs, bool, int, any, all, range)}
+BUILTINS = {one.__name__: one for one in (len, sum, sorted, list, tuple, dict, min, max, abs, bool, int, any, all, range, str, slice)}
 BINARY = {
     "Add": operator.add,
     "Sub": operator.sub,
@@ -169,9 +169,6 @@ class Code:
 
     def e_Subscript(self, node):
         self.expr(node.value)
-        if isinstance(node.slice, ast.Slice):
-            self.emit("METHOD", "copy", 0)
-            return
         self.expr(node.slice)
         self.emit("ITEM")
 
@@ -229,6 +226,18 @@ class Code:
         self.emit("BUILD", type(node).__name__, len(node.elts))
 
     e_List = e_Tuple
+
+    def e_Slice(self, node):
+        for end in (node.lower, node.upper, node.step):
+            self.expr(end or ast.Constant(None))
+        self.emit("BUILTIN", "slice", 3)
+
+    def e_JoinedStr(self, node):
+        self.emit("CONST", "")
+        for part in node.values:
+            self.expr(part if isinstance(part, ast.Constant) else part.value)
+            self.emit("BUILTIN", "str", 1)
+            self.emit("BINARY", "Add")
 
     def e_Dict(self, node):
         for key, value in zip(node.keys, node.values, strict=True):
@@ -1162,7 +1171,8 @@ def full(items):
 
 
 def shared(value):
-    return isinstance(value, (list, dict))
+    """Return True if a value is a container that can change, or holds one."""
+    return isinstance(value, (list, dict)) or (isinstance(value, tuple) and any(map(shared, value)))
 
 
 # ------------------------------------------------------------------------------------------------ all states

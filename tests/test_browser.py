@@ -26,6 +26,18 @@ def stuck(*, workers, **others):
 
 EXPERIMENT = dataclasses.replace(lost, arms={"threads": stuck}, units={"threads": "thread"})
 """
+# What a student types, cell by cell.
+EXPLORED = [
+    "import threading, labkit as lab",
+    "a, b = threading.Lock(), threading.Lock()\nendless = 0",
+    "def left():\n    with a, b:\n        pass\n\ndef right():\n    with b, a:\n        pass",
+    "r = lab.explore([left, right])",
+    "r",
+    "steps = r.stepper()\nsteps",
+    "import re\ndef stuck():\n    re.match('(a+)+$', 'a' * 60 + 'b')",
+    "s = lab.explore([stuck, left], seconds_most=1)",
+    "s",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +52,19 @@ def lab(tmp_path_factory):
         "panel",
         "after = 6 * 7",
     ]
+    _write(folder / "stuck.ipynb", sources)
+    _write(folder / "explored.ipynb", EXPLORED)
+    with lab_browser.jupyterlab(folder, checkout=CHECKOUT) as lab:
+        yield lab
+
+
+def _write(path, sources):
     cells = [
         {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
         for n, source in enumerate(sources)
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    (folder / "stuck.ipynb").write_text(
-        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells})
-    )
-    with lab_browser.jupyterlab(folder, checkout=CHECKOUT) as lab:
-        yield lab
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}))
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +147,27 @@ def test_the_first_notebook_survives_its_segfault_and_its_hang(desk):
     assert desk.ask_kernel("run.ending.name, run.exit_code") == "('KILLED', -11)"
     assert desk.page.locator(".jp-toast, .Toastify__toast").count() == 0  # no news, no update offers
     desk.screenshot("start-light")
+
+
+def test_an_exploration_shows_its_deadlock_and_is_stepped_through_by_keyboard(desk):
+    desk.open_notebook("explored.ipynb")
+    desk.run_all()
+    assert desk.ask_kernel("(r.verdict, r.kind, r.where)") == "('bug', 'deadlock', 'in a child process')"
+    desk.page.get_by_text("AB-BA deadlock").first.wait_for(timeout=LIMIT_MS)
+    slider = desk.page.get_by_role("slider", name="step").last
+    slider.scroll_into_view_if_needed()
+    desk.screenshot("explored-light")
+    slider.focus()
+    slider.press("ArrowLeft")
+    desk.wait_for_kernel("steps.slider.value", "1")
+    desk.page.locator(".labkit-stepper").get_by_text("A acquires a").first.wait_for(timeout=LIMIT_MS)
+    slider.press("ArrowRight")
+    desk.wait_for_kernel("steps.slider.value", "2")
+    desk.page.get_by_text("a circle that nobody can leave").first.wait_for(timeout=LIMIT_MS)
+    desk.theme("dark")
+    desk.screenshot("explored-dark")
+    # a pattern that never ends in C: the kernel answers, and nothing is called proved
+    assert desk.ask_kernel("(s.verdict, 're.match' in s.reason)") == "('cannot check', True)"
 
 
 class Panel:

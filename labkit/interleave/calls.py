@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import builtins
 import functools
+import heapq
+import itertools
+import operator
 import types
 from typing import Any
 
@@ -53,7 +56,9 @@ class Calls:
             len: self._len,
             iter: self._iter,
             type: self._type,
+            next: self._next_item,
         }
+        self._stales: dict[int, Place] = {}
 
     @staticmethod
     def multi() -> bool:
@@ -106,7 +111,7 @@ class Calls:
         if kind is Kind.CONSUMES:
             return self._consume(at, called, given, named)
         if kind is Kind.LAZY:
-            return called(*(self._stepping(at, item) for item in given), **named)
+            return self._lazy(at, called, given, named)
         if kind is Kind.CHANGES:
             return self._change(at, called, given, named)
         if isinstance(called, type):
@@ -153,12 +158,16 @@ class Calls:
         primitives.place_of_call = at
         return called(*given, **named)
 
-    def _container(self, at: Place, owner: Any, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def _container(  # noqa: PLR0913, PLR0917 - all of a call
+        self, at: Place, owner: Any, name: str, given: tuple[Any, ...], named: dict[str, Any], called: Any = None
+    ) -> Any:
         if kind_of(owner) == "dict" and name in {"keys", "values", "items"}:
             return View(owner, getattr(owner, name)())
         if name in {"__dict__", "__class__", "__reduce__", "__reduce_ex__"}:
             raise CannotCheck(f"uses {name}", at)
         op = None
+        if name == "sort":
+            named = self._callables(at, named)
         accesses = containers.method(owner, name, given, named) if self.multi() else ()
         writes = any(mode & 1 for _, mode in accesses)
         accesses = accesses if writes and self.changes(owner) else self.reads(accesses)
@@ -166,13 +175,17 @@ class Calls:
             op = Op("write" if writes else "read", accesses, owner, f".{name}", at)
             execution.stop(op)
             accesses = containers.method(owner, name, given, named)
-            op.accesses = accesses if any(mode & 1 for _, mode in accesses) else self.reads(accesses)
+            writes = any(mode & 1 for _, mode in accesses)
+            op.kind = "write" if writes else "read"  # a key may have come or gone meanwhile
+            op.accesses = accesses if writes else self.reads(accesses)
         else:
             loops.effect()
         real = (item.real if type(item) is View else item for item in given)
-        value = getattr(owner, name)(*real, **named)
+        # super().append is not the append of the owner's own class
+        value = (called or getattr(owner, name))(*real, **named)
         if op is not None:
             op.value = value if op.kind == "read" or name.startswith("pop") else given[0] if given else None
+        self.saw("computed", value)  # type: ignore[attr-defined]
         return self.world.known(value, at)
 
     def _consume(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -181,13 +194,18 @@ class Calls:
         for item in (*given, *named.values()):
             if not isinstance(item, containers.ATOMS):
                 self.world.check_value(item, at)
+                self.alone(item, at)
+        given, named = self._with_callbacks(at, called, given, named)
         if self.multi():
             deep = getattr(called, "__module__", "") in {"copy", "dataclasses", "json"}
             values = (*given, *named.values())
-            accesses = self.reads(containers.collect(values)) + (self.world.attributes(values) if deep else ())
+            more = self.world.attributes(values) if deep else ()
+            accesses = self.reads(containers.collect(values)) + more
             if accesses:
                 op = Op("read", accesses, (given, named), "", at)
                 execution.stop(op)
+                more = self.world.attributes(values) if deep else ()
+                op.accesses = self.reads(containers.collect(values)) + more  # other things may be in it meanwhile
         real = [self.world.stand_in(item.real if type(item) is View else item) for item in given]
         value = self.world.known(called(*real, **named), at)
         self.saw("computed", value)  # type: ignore[attr-defined]
@@ -199,7 +217,7 @@ class Calls:
             execution.stop(Op("write", changed + containers.collect(given[1:]), given, "", at))
         else:
             loops.effect()
-        value = self.world.known(called(*given, **named), at)
+        value = self.world.known(called(*given, **self._callables(at, named)), at)
         self.saw("computed", value)  # type: ignore[attr-defined]
         return value
 
@@ -208,9 +226,62 @@ class Calls:
 
         inside = value.container if type(value) is View else value
         if kind_of(inside):
-            return Each(value, inside if self.watched(inside) else None, at, self.gap)
+            return Each(value, inside if self.watched(inside) else None, self._stale(at), self.gap)
+        if callable(value) and not hasattr(value, "__iter__"):
+            return self._callable(at, value)
         self.world.check_value(value, at)
+        self.alone(value, at)
         return value
+
+    def _stale(self, at: Place) -> Place:
+        """Return the same place for the steps of an iterator: what it gave before may be waiting on the value stack."""
+        if id(at) not in self._stales:
+            self._stales[id(at)] = Place(at.file, at.line, at.column, at.end_line, at.end_column, at.text)
+        return self._stales[id(at)]
+
+    def _lazy(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        steps = [self._stepping(at, item) for item in given]
+        if called is not reversed or not kind_of(getattr(steps[0], "source", None)):
+            return called(*steps, **self._callables(at, named))
+        if steps[0].shared is not None:  # where it begins depends on how many items there are
+            execution.stop(Op("read", containers.whole(steps[0].shared, READ), steps[0].shared, "", self._stale(at)))
+        return steps[0].backwards()
+
+    def _callables(self, at: Place, named: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._callable(at, item) if callable(item) else item for name, item in named.items()}
+
+    def _callable(self, at: Place, called: Any) -> Any:
+        """Return what C code may call, such as a key: it goes through the hook for calls, whatever it is."""
+        if type(called) is types.FunctionType and self.world.is_ours(called):
+            return called
+        return lambda *given, **named: self.call_other(self._stale(at), called, given, named)
+
+    def _with_callbacks(
+        self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Prepare the arguments of a call into C during which C code calls the student's, between two items."""
+        items = 1 if called in {functools.reduce, heapq.nlargest, heapq.nsmallest} else 0
+        if called in {functools.reduce, functools.cmp_to_key} and given:
+            given = (self._callable(at, given[0]), *given[1:])
+        elif "key" not in named:
+            return given, named
+        if len(given) == items + 1 and called in {max, min, functools.reduce, heapq.nlargest, heapq.nsmallest}:
+            given = (*given[:items], self._stepping(at, given[items]))
+        return given, {
+            name: self._callable(at, item) if name == "key" and item else item for name, item in named.items()
+        }
+
+    def alone(self, iterator: Any, at: Place) -> None:
+        """Refuse an iterator that several threads step through: how far it is, no operation shows."""
+        if hasattr(type(iterator), "__next__") and execution.current() is not None:
+            loops.effect()
+            first = self.world.steppers.setdefault(id(iterator), (primitives.me(), iterator))[0]
+            own = (
+                isinstance(self.world.static(iterator, "__next__"), types.FunctionType)
+                and type(iterator).__name__ != "Each"
+            )
+            if first != primitives.me() and not own:
+                raise CannotCheck(f"steps through one {type(iterator).__name__} in several threads", at)
 
     def _make(self, at: Place, kind: type, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if kind.__module__.startswith(_MODELS):
@@ -232,19 +303,47 @@ class Calls:
             return self.c(place, called.__func__, called.__self__, *given, **named)
         if isinstance(called, functools.partial):
             return self.c(place, called.func, *called.args, *given, **{**called.keywords, **named})
+        if isinstance(called, (operator.itemgetter, operator.attrgetter)) and len(given) == 1 and not named:
+            return self._get(place, called, given[0])
         owner = getattr(called, "__self__", None)
         if isinstance(called, _C_METHODS) and kind_of(owner):
-            return self._container(at, owner, called.__name__, given, named)
+            return self._container(at, owner, called.__name__, given, named, called)
         if isinstance(called, _C_METHODS) and (called.__name__ in _SAFE_WRAPPED or self.world.is_plain(owner)):
             return called(*given, **named)
         if isinstance(owner, types.GeneratorType):
+            self.alone(owner, at)
             return called(*given, **named)
         own_call = self.world.static(called, "__call__")
         if isinstance(own_call, types.FunctionType) and self.world.is_ours(own_call):
             return called(*given, **named)
         raise CannotCheck(f"calls {known.name_of(called)}, which the explorer does not know", at)
 
+    def _get(self, place: int, getter: Any, owner: Any) -> Any:
+        values = []
+        for key in getter.__reduce__()[1]:
+            value = owner
+            if isinstance(getter, operator.itemgetter):
+                value = self.i(owner, key, place)  # type: ignore[attr-defined]
+            else:
+                for name in key.split("."):
+                    value = self._getattr(place, value, name)
+            values.append(value)
+        return values[0] if len(values) == 1 else tuple(values)
+
     # ------------------------------------------------------------------------------------------------ special builtins
+    def _next_item(self, place: int, iterator: Any, /, *default: Any) -> Any:
+        at = self.places[place]
+        self.world.check_value(iterator, at)
+        if type(iterator) is itertools.count:
+            loops.effect()
+            if self.multi():
+                execution.stop(Op("write", ((id(iterator), WRITE),), iterator, "", at))
+        else:
+            self.alone(iterator, at)
+        value = self.world.known(next(iterator, *default), at)
+        self.saw("computed", value)  # type: ignore[attr-defined]
+        return value
+
     def _getattr(self, place: int, owner: Any, name: str, /, *default: Any) -> Any:
         try:
             if name in self.hot.attributes and not self.world.is_plain(owner):

@@ -6,10 +6,12 @@ threads are replaced by models. What cannot be copied stays itself, and is refus
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import dis
 import functools
+import itertools
 import sys
 import types
 from abc import ABCMeta
@@ -32,6 +34,13 @@ __all__ = ["MODELS", "Copies", "of_dataclass", "rewritable_module"]
 _REWRITTEN_LIBRARY = {"contextlib", "collections", "abc", "types"}
 _HANDS_OFF = {"labkit", "IPython", "ipykernel", "builtins", "traitlets", "numpy", "pandas", "pytest", "_pytest"}
 _OF_CLASSES = {"__dict__", "__weakref__"}
+_DESCRIPTORS = (types.FunctionType, types.BuiltinFunctionType, types.MemberDescriptorType, types.GetSetDescriptorType)
+_DESCRIPTORS += (
+    types.MethodType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+)
 MODELS = "labkit.interleave."
 
 
@@ -72,6 +81,7 @@ class Copies:
         self.chance = self.changed_functions = self.looped = False
         self.changed_classes: dict[int, type] = getattr(self, "changed_classes", {})
         self._numbers: dict[int, tuple[int, Any]] = {}
+        self.steppers: dict[int, tuple[int, Any]] = {}  # iterators: who was the first to step through them
         self._serial: dict[int, int] = {}
         models.begin(self)
         self.labels = {}
@@ -88,6 +98,10 @@ class Copies:
         for number in self.changed_classes:
             if number in self._classes:
                 self._reset(*self._classes[number])
+        for twin, kind in list(self._classes.values()):
+            for name, value in list(vars(kind).items()) if kind is not None else ():
+                if not _fixed_part(name, value):  # a list or lock of the class, say
+                    type.__setattr__(twin, name, self._rooted(f"{kind.__qualname__}.{name}", value))
 
     # ------------------------------------------------------------------------------------------------ twins
     def twin(self, value: Any) -> Any:
@@ -165,9 +179,24 @@ class Copies:
         return self._instance(value, kind)
 
     def _instance(self, value: Any, kind: type) -> Any:
+        if kind is itertools.count:
+            with contextlib.suppress(ValueError, SyntaxError):
+                return self._keep(value, itertools.count(*ast.literal_eval(repr(value)[5:-1] + ",)")))
         own = self._class(kind)
-        if own is kind or isinstance(value, BaseException):
+        if own is kind and hasattr(kind, "__next__"):
+            return self._keep(value, _foreign(kind))
+        if own is kind:
             return value  # unknown: refused when the program touches it
+        if isinstance(value, BaseException):
+            twin = self._keep(value, own.__new__(own, *self.twin(value.args)))
+            twin.__dict__.update((name, self.twin(item)) for name, item in vars(value).items())
+            return twin
+        plain = next((base for base in (tuple, str, int, float, bytes) if issubclass(kind, base)), None)
+        if plain is not None:
+            content = [self.twin(item) for item in value] if plain is tuple else plain(value)
+            twin = self._keep(value, plain.__new__(own, content))
+            twin.__dict__.update((name, self.twin(item)) for name, item in getattr(value, "__dict__", {}).items())
+            return twin
         try:
             base = next((item for item in (list, dict, set) if issubclass(kind, item)), object)
             twin = self._keep(value, base.__new__(own))
@@ -325,6 +354,8 @@ class Copies:
         if isinstance(value, property):
             getter, setter, deleter = (item and self.twin(item) for item in (value.fget, value.fset, value.fdel))
             return property(getter, setter, deleter, value.__doc__)
+        if hasattr(type(value), "__get__") and not isinstance(value, _DESCRIPTORS) and self.twin(value) is value:
+            return property(_refuser(type(value)))  # such as a cached_property: it would call what is not rewritten
         return self.twin(value) if not isinstance(value, type) else value
 
     def _reset(self, twin: type, kind: type | None) -> None:
@@ -358,6 +389,18 @@ class Copies:
         twin = Twin(module.__name__)
         self._fixed[id(module)] = (module, twin)
         return twin
+
+
+def _refuser(kind: type) -> Callable[..., Any]:
+    def refuse(*_: object) -> Any:
+        raise CannotCheck(f"uses a {kind.__name__} made outside the threads, which the explorer does not know")
+
+    return refuse
+
+
+def _foreign(kind: type) -> Any:
+    """Return what stands for an object that cannot be copied, such as a generator: it is refused when it is used."""
+    return type(kind.__name__, (), {"__module__": "outside", "__getattr__": _refuser(kind)})()
 
 
 def rewritable_module(name: str) -> bool:

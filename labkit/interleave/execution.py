@@ -7,6 +7,7 @@ runs in the thread that has stopped, so going on with the same thread costs no s
 from __future__ import annotations
 
 import _thread
+import contextlib
 import sys
 import threading
 from typing import Any, Protocol
@@ -164,6 +165,7 @@ class Execution:
         self.several = False
         self._running: Controlled | None = None
         self._aborting, self._starting = False, True
+        self._gate = _thread.allocate_lock()  # a thread passes the baton on, or is given up: never both
         self._outside = _thread.allocate_lock()
         self._outside.acquire()
         self._players: dict[int, _Player] = {}
@@ -216,12 +218,15 @@ class Execution:
             seen = steps_count
 
     def _leave_alone(self) -> None:
-        running = self._running
-        if not self.ending:
-            self.ending = "stuck"
-        if running is None or running in self.leaked:
-            return
-        self.leaked.append(running)
+        with self._gate:
+            if self._outside.acquire(blocking=False):
+                return  # it has come after all
+            running = self._running
+            if not self.ending:
+                self.ending = "stuck"
+            if running is None or running in self.leaked:
+                return
+            self.leaked.append(running)
         self.pool.forget(self._players[running.index])
         frame = sys._current_frames().get(running.ident)  # noqa: SLF001 - documented for CPython
         self.problem = self.problem or CannotCheck("waits or computes in a call that cannot be interrupted", _at(frame))
@@ -252,18 +257,30 @@ class Execution:
         if thread in self.leaked:
             return
         thread.done, thread.op = True, None
-        self.pool.put(player)
-        if self._aborting or self.ending:
-            self._pass(None)
-        elif thread.spawner is not None:
-            self._pass(thread.spawner)
-        else:
-            self._pass(None if self._starting else self._choose(thread))
+        after = None
+        if not (self._aborting or self.ending):
+            after = thread.spawner or (None if self._starting else self._choose(thread))
+        with contextlib.suppress(Abort):
+            self._pass(after, thread, player)
 
-    def _pass(self, thread: Controlled | None) -> None:
-        """Give the baton to a thread; None gives it back to the outside."""
-        self._running = thread
-        (self._outside if thread is None else thread.baton).release()
+    def _pass(self, thread: Controlled | None, giver: Controlled, player: _Player | None = None) -> None:
+        """Give the baton to a thread; None gives it back to the outside.
+
+        Args:
+            thread: Who gets it.
+            giver: Who has it.
+            player: The real thread that is free now, if the giver has ended.
+
+        Raises:
+            Abort: The giver was given up meanwhile, and has no baton.
+        """
+        with self._gate:
+            if giver in self.leaked:
+                raise Abort
+            if player is not None:
+                self.pool.put(player)
+            self._running = thread
+            (self._outside if thread is None else thread.baton).release()
 
     def stop(self, thread: Controlled, op: Op) -> None:
         """Stop a thread before an operation; return when it is to be executed.
@@ -275,14 +292,14 @@ class Execution:
         thread.op = op
         if thread.spawner is not None:
             spawner, thread.spawner = thread.spawner, None
-            self._pass(spawner)
+            self._pass(spawner, thread)
         elif self._starting:
-            self._pass(None)
+            self._pass(None, thread)
         else:
             after = self._choose(thread)
             if after is thread:
                 return
-            self._pass(after)
+            self._pass(after, thread)
         thread.baton.acquire()
         if self._aborting:
             raise Abort

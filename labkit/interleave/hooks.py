@@ -64,6 +64,11 @@ class Each:
             op.value = len(shared)
         self._next = iter(source.real if type(source) is View else source).__next__
 
+    def backwards(self) -> Each:
+        """Turn round, before the first step."""
+        self._next = reversed(self.source.real if type(self.source) is View else self.source).__next__
+        return self
+
     def __iter__(self) -> Each:
         """Return this iterator."""
         return self
@@ -180,6 +185,7 @@ class Hooks(Calls):
         self.world.check_owner(owner, at)
         op = Op("read", self._attribute(owner, name), owner, name, at)
         execution.stop(op)
+        op.accesses = self._attribute(owner, name)  # it may have come or gone meanwhile
         op.value = value = getattr(owner, name)
         return self.world.known(value, at)
 
@@ -223,6 +229,10 @@ class Hooks(Calls):
             op = self._read(self.reads(accesses), owner, _shown(key), at)
             if accesses:
                 op.accesses = self.reads(containers.key_read(owner, key))  # it may have gone, or come, meanwhile
+            if isinstance(getattr(owner, "default_factory", None), types.FunctionType) and key not in owner:
+                value = owner.default_factory()  # in Python, so that others may come between
+                self.si(value, owner, key, place)
+                return value
             op.value = value = owner[key]
             return self.world.known(value, at)
         if not isinstance(owner, type):
@@ -258,7 +268,9 @@ class Hooks(Calls):
         if not kind_of(owner):
             self.world.check_value(owner, at)
         elif self.changes(owner):
-            execution.stop(Op("write", containers.key_write(owner, key, removes=True), owner, _shown(key), at))
+            op = Op("write", containers.key_write(owner, key, removes=True), owner, _shown(key), at)
+            execution.stop(op)
+            op.accesses = containers.key_write(owner, key, removes=True)
         else:
             loops.effect()
         del owner[key]
@@ -333,6 +345,7 @@ class Hooks(Calls):
         if kind_of(inside):
             return Each(source, inside if self.watched(inside) else None, at, self.gap)
         self.world.check_value(source, at)
+        self.alone(source, at)
         return Each(source, None, at, self.gap)
 
     def w(self, manager: Any, enter: int, leave: int) -> Any:

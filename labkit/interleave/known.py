@@ -33,7 +33,7 @@ class Kind(enum.Enum):
     CHANGES = 4  # changes its first argument, at once
 
 
-_SPECIAL = (getattr, setattr, hasattr, delattr, print, id, len, iter, type)
+_SPECIAL = (getattr, setattr, hasattr, delattr, print, id, len, iter, type, next)
 _PURE_BUILTINS = (
     "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod float format frozenset hash hex int "
     "isinstance issubclass list max min next object oct ord pow property range repr round set slice sorted "

@@ -34,7 +34,7 @@ __all__ = [
     "seen",
     "state_of",
 ]
-__all__ += ["stop", "test"]
+__all__ += ["own_steps", "rest", "stop", "test"]
 
 place_of_call: Place | None = None  # set just before a method is called; read at its entry
 # Set by the hooks: calls something of the student's that is no function which runs rewritten, such as list.append.
@@ -79,6 +79,18 @@ def last_step() -> int:
     """Return the number of the step that the calling thread executes; -1 in setup and check."""
     thread = execution.current()
     return -1 if thread is None else len(thread.execution.trace) - 1
+
+
+def own_steps() -> int:
+    """Return how many operations the calling thread has executed."""
+    thread = execution.current()
+    return 0 if thread is None else len(thread.log)
+
+
+def rest(model: Model, steps_before: int) -> None:
+    """End what a model did while it called the student's code: if that had operations, the end is one, too."""
+    if own_steps() != steps_before:
+        stop(Op("release", ((id(model), WRITE),), model, model.name))
 
 
 def stop(op: Op) -> None:

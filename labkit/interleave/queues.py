@@ -237,19 +237,24 @@ class PriorityQueue(Queue):
 
     def m_push(self, item: Any) -> None:
         """Store an item."""
+        steps_count = primitives.own_steps()
         self.m_busy = True
         try:
             heapq.heappush(self.m_items, item)
+            primitives.rest(self, steps_count)
         finally:
             self.m_busy = False
 
     def m_pop(self) -> Any:
         """Remove the least item."""
+        steps_count = primitives.own_steps()
         self.m_busy = True
         try:
-            return heapq.heappop(self.m_items)
+            item = heapq.heappop(self.m_items)
+            primitives.rest(self, steps_count)
         finally:
             self.m_busy = False
+        return item
 
 
 class SimpleQueue(_Items):

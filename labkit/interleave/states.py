@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import sys
 import types
 from typing import Any
@@ -142,7 +143,13 @@ class Tracker:
         models = tuple(namer.model_frame(frame) for frame in self._model_frames(thread))
         entered = tuple(namer.of(manager) for manager in thread.entered)
         returned = namer.seen(levels[0] if levels else ())
-        doing = (op.kind, id(op.place), spinning, namer.of(op.target), namer.of(op.value) if op.kind == "write" else None)
+        doing = (
+            op.kind,
+            id(op.place),
+            spinning,
+            namer.of(op.target),
+            namer.of(op.value) if op.kind == "write" else None,
+        )
         return (*doing, tuple(frames), models, entered, returned)
 
     def _model_frames(self, thread: Controlled) -> list[types.FrameType]:
@@ -219,7 +226,7 @@ class _Namer:
         if kind_of(inside) == "deque" and each.shared is not None:
             raise Unhashable("an iterator of a deque is part of the state")
         if kind_of(inside) not in {"dict", "set"}:
-            return None
+            return iterator.__reduce__()[2:] if kind_of(inside) == "list" else None  # the index, if it is not over
         try:
             return self.many(iterator.__reduce__()[1][0])
         except RuntimeError:
@@ -238,6 +245,8 @@ class _Namer:
             return (name, value.__name__, self.of(value.__self__))
         if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType, range, slice)):
             return (name, id(value)) if not isinstance(value, (range, slice)) else (name, repr(value))
+        if type(value) is itertools.count:
+            return (name, repr(value))
         if isinstance(value, BaseException):
             return (name, self.many(value.args), self.of(vars(value) or None), self.of(value.__cause__))
         if type(value).__module__.startswith(_MODELS):

@@ -230,12 +230,15 @@ class Barrier(Model):
     def _open(self, place: Place | None, *, fine: bool) -> None:
         """Let all go: the last one has come."""
         if self.m_action:
+            steps_count = primitives.own_steps()
             self.m_busy = True  # CPython holds the barrier's lock meanwhile
             try:
                 primitives.call(place, self.m_action)
+                primitives.rest(self, steps_count)
             except (Abort, CannotCheck):
                 raise
             except BaseException:
+                primitives.rest(self, steps_count)
                 self.m_busy = False
                 need(_FINE)
                 self.m_phase = _BROKEN

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from labkit.model import Experiment, Json
 
-__all__ = ["Controls"]
+__all__ = ["LABEL_SLIDERS", "Controls"]
 
 _WIDE = {"description_width": "11em"}
 _LABEL = {"width": "11em", "margin": "0 8px 0 0", "justify_content": "flex-end"}
 # ipywidgets gives the handle of a slider neither a name nor its value in words (ipywidgets 8.1): add both, and keep
 # the value true while the slider moves.
-_LABEL_SLIDERS = """
+LABEL_SLIDERS = """
 <script>
 (() => {
   const mend = () => document.querySelectorAll('.labkit-slider').forEach(slider => {
@@ -79,7 +79,7 @@ class Controls:
     def show(self) -> None:
         """Put the widgets into the output of the cell that runs now."""
         display(self._panel)
-        display(HTML(_LABEL_SLIDERS))
+        display(HTML(LABEL_SLIDERS))
 
     def arms(self) -> list[str]:
         """Return the arms that are ticked."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from labkit.show.controls import _LABEL_SLIDERS
+from labkit.show.controls import LABEL_SLIDERS
 from labkit.show.stepper import body, frame_at, scene
 from labkit.show.stepper_style import STYLE
 
@@ -67,7 +67,7 @@ class Stepper(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Show the widgets, and name the slider's handle for a screen reader, which ipywidgets does not."""
-        display(HTML(_LABEL_SLIDERS))
+        display(HTML(LABEL_SLIDERS))
         return super()._repr_mimebundle_(**kwargs)
 
 
