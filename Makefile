@@ -35,7 +35,7 @@ help:
 	@echo 'make lab       install what is needed into .venv and open the first notebook in JupyterLab'
 	@echo '               (make lab ARGS="--no-browser --port 9999", make lab PYTHON=/path/to/python3.13)'
 	@echo 'make test      linter, types, and all tests with the notebooks and a real browser (ARGS="-k name" to choose)'
-	@echo 'make soak      the long form of the safety tests: half an hour, one table (ARGS="--minutes 5" for less)'
+	@echo 'make soak      the long form of the tests of safety and explorer: half an hour, one table (ARGS="--minutes 5" for less)'
 	@echo 'make bench     the figures of labkit itself, each beside its yardstick'
 	@echo 'make record    run the experiments of the recordings in data/ on this machine'
 	@echo 'make picture   draw the picture of the README from its recording'

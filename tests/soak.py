@@ -1,18 +1,22 @@
-"""The long form of the safety tests: `python tests/soak.py [--minutes 30]` prints one table; exit status 1 if it must.
+"""The long form of the tests: `python tests/soak.py [--minutes 30]` prints one table; exit status 1 if it must.
 
-Every fault on every interpreter, kernels killed and interrupted at hundreds of moments and at every bytecode. What does
-not fit into the time is printed as not tried, and is a failure too: a table that shows less than it names is no proof.
+Every fault on every interpreter, kernels killed and interrupted at hundreds of moments and at every bytecode; the
+explorer on 30,000 random programs and on random source text, each against an exhaustive search. What does not fit into
+the time is printed as not tried, and is a failure too: a table that shows less than it names is no proof.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import random
 import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from leftovers import adopt_orphans  # noqa: E402
 from labkit.runs import interpreters  # noqa: E402
 
 KILLS, INTERRUPTS, BUNDLE = 200, 400, 50
+PROGRAMS, SOURCES = 30_000, 2_000
 HEAD = f"{'fault':46}{'tries':>6}{'survived':>10}{'left':>6}"
 
 
@@ -75,19 +80,48 @@ def moments(table: Table, seed: int) -> None:
         table.add(name, tries, survived, left)
 
 
+def fuzz(table: Table) -> None:
+    """Compare explorer and exhaustive search on random programs, on two cores."""
+    kinds = {
+        "random programs, search": ("interleave_programs", PROGRAMS),
+        "random source": ("source_programs", SOURCES),
+    }
+    with ProcessPoolExecutor(max_workers=2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for name, (module, count) in kinds.items():
+            tries, bad = 0, []
+            for first in range(0, count, BUNDLE):
+                if table.over:
+                    break
+                seeds = range(first, min(first + BUNDLE, count))
+                answers = list(pool.map(_compare, [module] * len(seeds), seeds))
+                tries, bad = tries + len(answers), bad + [answer for answer in answers if answer]
+            why = bad[0].splitlines()[0] if bad else "" if tries == count else f"of {count}: no time for the others"
+            table.add(name, tries, tries - len(bad), [], why)
+            table.bad += 0 < tries < count
+
+
+def _compare(module: str, seed: int) -> str:
+    answer: str = importlib.import_module(module).compare(seed)
+    return answer
+
+
 def main() -> int:
     """Run the long form."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0, help="start nothing new after this (30)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the random moments")
+    parser.add_argument("--part", choices=("safety", "explorer"), help="only this one")
     options = parser.parse_args()
     adopt_orphans()
     folder = tempfile.mkdtemp(prefix="labtests-")
     tempfile.tempdir = os.environ["TMPDIR"] = folder
     table = Table(options.minutes)
     try:
-        moments(table, options.seed)
-        battery(table)
+        if options.part != "explorer":
+            moments(table, options.seed)
+            battery(table)
+        if options.part != "safety":
+            fuzz(table)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"seed {options.seed}; {'nothing left' if not table.bad else f'{table.bad} lines are not as they must be'}")

@@ -308,6 +308,8 @@ class Calls:
         owner = getattr(called, "__self__", None)
         if isinstance(called, _C_METHODS) and kind_of(owner):
             return self._container(at, owner, called.__name__, given, named, called)
+        if isinstance(called, _C_METHODS) and called.__name__ == "__call__" and self.world.is_own_class(owner):
+            return called(*given, **named)  # in a metaclass
         if isinstance(called, _C_METHODS) and (called.__name__ in _SAFE_WRAPPED or self.world.is_plain(owner)):
             return called(*given, **named)
         if isinstance(owner, types.GeneratorType):
@@ -346,7 +348,7 @@ class Calls:
 
     def _getattr(self, place: int, owner: Any, name: str, /, *default: Any) -> Any:
         try:
-            if name in self.hot.attributes and not self.world.is_plain(owner):
+            if name in self.hot.attributes and (isinstance(owner, BaseException) or not self.world.is_plain(owner)):
                 return self.a(owner, name, place)  # type: ignore[attr-defined]
             self.world.check_special(name, self.places[place])
             self.world.check_owner(owner, self.places[place])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import collections
 import contextlib
 import dis
 import functools
@@ -35,6 +36,8 @@ _REWRITTEN_LIBRARY = {"contextlib", "collections", "abc", "types"}
 _HANDS_OFF = {"labkit", "IPython", "ipykernel", "builtins", "traitlets", "numpy", "pandas", "pytest", "_pytest"}
 _OF_CLASSES = {"__dict__", "__weakref__"}
 _DESCRIPTORS = (types.FunctionType, types.BuiltinFunctionType, types.MemberDescriptorType, types.GetSetDescriptorType)
+_DESCRIPTORS += (type(collections.namedtuple("_Pair", "x").x),)  # type: ignore[attr-defined] # noqa: PYI024
+_LOOKS_INTO = (types.MappingProxyType, memoryview, type({}.keys()), type({}.values()), type({}.items()))
 _DESCRIPTORS += (
     types.MethodType,
     types.MethodDescriptorType,
@@ -66,6 +69,7 @@ class Copies:
         self.labels: dict[int, str] = {}  # id of a copied container -> a name that is the same in each execution
         self._roots: dict[str, int] = {}
         self._root = ""
+        self.closed: dict[int, type] = {}  # classes whose code would run as it is
         self._variables: dict[str, types.CellType] = {}  # of enclosing functions, by name
         self.begin()
 
@@ -183,8 +187,15 @@ class Copies:
             with contextlib.suppress(ValueError, SyntaxError):
                 return self._keep(value, itertools.count(*ast.literal_eval(repr(value)[5:-1] + ",)")))
         own = self._class(kind)
-        if own is kind and hasattr(kind, "__next__"):
+        if own is kind and (hasattr(kind, "__next__") or kind in _LOOKS_INTO):
             return self._keep(value, _foreign(kind))
+        if own is kind and issubclass(kind, tuple):
+            return self._keep(value, tuple.__new__(kind, [self.twin(item) for item in value]))
+        if kind is types.SimpleNamespace:
+            twin = self._keep(value, types.SimpleNamespace())
+            self._number(twin)
+            vars(twin).update((name, self.twin(item)) for name, item in vars(value).items())
+            return twin
         if own is kind:
             return value  # unknown: refused when the program touches it
         if isinstance(value, BaseException):
@@ -322,8 +333,13 @@ class Copies:
         if key in self._fixed:
             return self._fixed[key][1]  # type: ignore[no-any-return]
         meta = type(kind)
-        plain = known.kind(kind) is not Kind.UNKNOWN or meta not in {type, ABCMeta} or key in self._classes
-        if plain or not rewritable_module(kind.__module__) or not kind.__flags__ & 1 << 9:  # a class made by Python
+        if key in self._classes or not _by_a_student(kind):
+            return kind
+        if meta not in {type, ABCMeta} and _by_a_student(meta):
+            meta = self._class(meta)
+        plain = known.kind(kind) is not Kind.UNKNOWN or (meta not in {type, ABCMeta} and id(meta) not in self._classes)
+        if plain:
+            self._leave(kind)
             return kind
         if self._half_made == 0:
             self._waiting = []
@@ -342,6 +358,22 @@ class Copies:
             for work in self._waiting:
                 work()
         return twin
+
+    def _leave(self, kind: type) -> None:
+        """Take note of a class that is not rewritten, such as an Enum, if Python itself would run its code."""
+        found = [
+            name
+            for name, value in vars(kind).items()
+            if (isinstance(value, property) and _hidden_code(value.fget)) or (name.startswith("__") and _hidden_code(value))
+        ]
+        if found:
+            self.closed[id(kind)] = kind
+            news = {name for name in found if not name.startswith("__")} - self.hot.attributes
+            if news:
+                from labkit.interleave.hooks import Restart
+
+                self.hot.attributes |= news
+                raise Restart("reads a property of a class that is not rewritten")
 
     def _members(self, kind: type) -> dict[str, Any]:
         slots = _slots(kind)
@@ -389,6 +421,18 @@ class Copies:
         twin = Twin(module.__name__)
         self._fixed[id(module)] = (module, twin)
         return twin
+
+
+def _by_a_student(kind: type) -> bool:
+    return rewritable_module(kind.__module__) and bool(kind.__flags__ & 1 << 9)  # a class made by Python code
+
+
+def _hidden_code(function: Any) -> bool:
+    """Return True for a function of a student's that looks at something global."""
+    if not isinstance(function, types.FunctionType) or not rewritable_module(function.__globals__.get("__name__", "")):
+        return False
+    own = rewritable_module(function.__module__ or "") and function.__module__ not in _REWRITTEN_LIBRARY
+    return own and (bool(function.__closure__) or any(not hasattr(builtins, name) for name in _names(function.__code__)))
 
 
 def _refuser(kind: type) -> Callable[..., Any]:

@@ -109,9 +109,15 @@ def kind(called: Any) -> Kind:
 
 def _has_own_code(called: type) -> bool:
     """Return True if a class brings functions that somebody wrote (those of namedtuple and enum are the library's)."""
-    if issubclass(called, enum.Enum) or (issubclass(called, tuple) and hasattr(called, "_fields")):
+    if issubclass(called, enum.Enum):
         return False
-    return any(isinstance(value, types.FunctionType) for item in called.__mro__ for value in vars(item).values())
+    parts = [value for item in called.__mro__ for value in vars(item).values()]
+    functions = [part.fget if isinstance(part, property) else part for part in parts]
+    return any(isinstance(item, types.FunctionType) and not _of_namedtuple(item) for item in functions)
+
+
+def _of_namedtuple(function: types.FunctionType) -> bool:
+    return function.__code__.co_filename in {collections.__file__, "<string>"} or function.__code__.co_name == "__new__" and function.__module__.startswith("namedtuple_")
 
 
 def name_of(called: Any) -> str:

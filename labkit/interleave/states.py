@@ -253,7 +253,8 @@ class _Namer:
             if not isinstance(value, Model):
                 raise Unhashable(f"a {name} is part of the state")
             return (name, self.of(state_of(value)))
-        if isinstance(getattr(value, "__dict__", None), dict) and type(value).__module__ not in sys.stdlib_module_names:
+        own = type(value).__module__ not in sys.stdlib_module_names or type(value) is types.SimpleNamespace
+        if isinstance(getattr(value, "__dict__", None), dict) and own:
             if any(
                 isinstance(item, types.MemberDescriptorType) for c in type(value).__mro__ for item in vars(c).values()
             ):

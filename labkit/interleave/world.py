@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import types
 import zlib
+from abc import ABCMeta
 from typing import Any
 
 from labkit.interleave import containers, known, models
@@ -58,6 +60,9 @@ class World(Copies):
     def _is_own(self, kind: type) -> bool:
         if id(kind) in self._classes:
             return True
+        meta = type(kind)
+        if meta not in {type, ABCMeta, enum.EnumMeta} and id(meta) not in self._classes:
+            return False  # its code would run whenever an object is made
         for item in kind.__mro__[:-1]:
             if item.__module__.startswith(MODELS) or id(item) in self._classes or known.kind(item) is not Kind.UNKNOWN:
                 continue
@@ -69,6 +74,10 @@ class World(Copies):
         self._classes[id(kind)] = (kind, None)
         return True
 
+    def is_own_class(self, kind: Any) -> bool:
+        """Return True for a class of the program's own."""
+        return id(kind) in self._classes
+
     def known(self, value: Any, at: Place | None) -> Any:
         """Return a value that the program has got hold of; a real lock or thread among them is refused."""
         if isinstance(value, ATOMS) or not models.is_real(value):
@@ -77,6 +86,8 @@ class World(Copies):
 
     def check_value(self, value: Any, at: Place, method: str = "") -> None:
         """Refuse to look into what is not known."""
+        if self.closed and id(type(value)) in self.closed:
+            raise CannotCheck(f"uses a {known.name_of(type(value))}, whose own code the explorer cannot follow", at)
         if isinstance(value, (*PLAIN_TYPES, types.FunctionType, types.MethodType, types.ModuleType, type)):
             return
         kind = type(value)
@@ -93,7 +104,8 @@ class World(Copies):
     def check_owner(self, owner: Any, at: Place, *, stores: bool = False) -> None:
         """Refuse to read or write attributes of what is not known."""
         own = any(owner is new for _, new in self._fixed.values())
-        if stores and (isinstance(owner, PLAIN_TYPES) or (isinstance(owner, types.ModuleType) and not own)):
+        plain = isinstance(owner, PLAIN_TYPES) and not isinstance(owner, BaseException)
+        if stores and (plain or (isinstance(owner, types.ModuleType) and not own)):
             raise CannotCheck(f"stores into a {type(owner).__qualname__}", at)
         self.check_value(owner, at)
 

@@ -11,11 +11,10 @@ from labkit.show import html
 from labkit.show.stepper import static_table, stepper_html
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
     from labkit.interleave.result import Result
 
-__all__ = ["card", "figure", "outcome_table", "verdict_card"]
+__all__ = ["card", "outcome_table", "verdict_card"]
 
 _MARKS = {"bug": "✘", "proved": "✔", "not finished": "…", "cannot check": "?"}
 _MOST_OUTCOMES = 20
@@ -31,13 +30,6 @@ def card(result: Result) -> str:
     if not result.witness:  # a deadlock before the first step is shown as well
         return verdict_card(result) + (static_table(result) if result.blocked else "")
     return verdict_card(result) + stepper_html(result)
-
-
-def figure(result: Result) -> Figure:
-    """Return the witness as a figure."""
-    from labkit.show import schedule_figure  # brings matplotlib along
-
-    return schedule_figure.figure(result)
 
 
 def verdict_card(result: Result) -> str:

@@ -30,8 +30,6 @@ from labkit.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from matplotlib.figure import Figure
-
     from labkit.model import Json, Run
     from labkit.runs.supervise import LiveRun
     from labkit.runs.travel import Bundle
@@ -79,10 +77,13 @@ class Exploration(Result):
         """Return a stepper with buttons and a slider."""
         return importlib.import_module("labkit.show.stepper_widgets").stepper(self)
 
-    def figure(self) -> Figure:
-        """Draw the witness as a timeline."""
-        drawn: Figure = importlib.import_module("labkit.show.exploration_html").figure(self)
-        return drawn
+    def figure(self) -> object:
+        """Show the witness as a timeline, with its alt text and the steps as a table."""
+        from IPython.display import HTML
+
+        from labkit.show.schedule_figure import timeline
+
+        return HTML(timeline(self))
 
     def __repr__(self) -> str:
         """Show the result as a text table."""
