@@ -315,7 +315,8 @@ def run_rows(rows: Iterable[Row], pythons: Iterable[str | None] = (None,), at_on
     supervise.run(faults.fine)  # so that what is made once and kept is there before we look
     results = []
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda _: time.sleep(0.05), range(at_once)))  # all its threads exist
+        together = threading.Barrier(at_once)
+        list(pool.map(lambda _: together.wait(), range(at_once)))  # all its threads exist
         for start in range(0, len(todo), at_once):
             bundle = todo[start : start + at_once]
             before = World.now()

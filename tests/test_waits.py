@@ -95,10 +95,12 @@ def test_two_locks_in_one_with_statement_are_told_apart(started):
 
 
 def test_locks_in_attributes_entries_and_calls_are_found(started):
+    both = threading.Barrier(2)
+
     def transfer(here, there):
         with accounts[here].lock:
-            time.sleep(0.05)
-            if accounts[there].lock.acquire(timeout=2):
+            both.wait()
+            if accounts[there].lock.acquire(timeout=8):
                 accounts[there].lock.release()
 
     started(left=lambda: transfer(0, 1), right=lambda: transfer(1, 0))
