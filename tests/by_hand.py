@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from labkit.interleave import execution
-from labkit.interleave.execution import Execution, Pool
+from labkit.interleave.execution import Execution
 from labkit.interleave.ops import READ, WRITE, Op
+from labkit.interleave.pool import Pool
 
 
 class Script:

@@ -1,7 +1,5 @@
 """Classic programs whose threads spoil each other's data. Rule: each as a student types it, with a machine by hand."""
 
-
-
 from __future__ import annotations
 
 import queue

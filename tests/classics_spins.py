@@ -1,7 +1,5 @@
 """Classic programs that wait by going round. Rule: each as a student types it, with a machine by hand."""
 
-
-
 from __future__ import annotations
 
 import threading

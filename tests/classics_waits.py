@@ -4,8 +4,6 @@ A wait is two steps of the machine: leave the lock and sleep; take the lock agai
 first one to sleep is the first one to be woken.
 """
 
-
-
 from __future__ import annotations
 
 import queue

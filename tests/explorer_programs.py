@@ -1,7 +1,5 @@
 """Small programs for the tests of the explorer's process: standard library only, since a child imports them by name."""
 
-
-
 import os
 import threading
 import time

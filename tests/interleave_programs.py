@@ -10,9 +10,10 @@ import random
 from typing import Any
 
 from labkit.interleave import containers, locks, loops, models, queues, threads, waits
-from labkit.interleave.execution import Execution, Pool, stop
+from labkit.interleave.execution import Execution, stop
 from labkit.interleave.happens_before import canonical
 from labkit.interleave.ops import READ, WRITE, Op, Place
+from labkit.interleave.pool import Pool
 from labkit.interleave.search import Search
 
 __all__ = ["compare", "explore", "program", "run_program"]

@@ -1,4 +1,4 @@
-"""Run by test_explore_limits.py in a process of its own: interrupt explorations at many moments, and print what came."""
+"""Run by test_explore_limits.py in a process of its own: interrupt explorations, and print what came."""
 
 import _thread
 import collections

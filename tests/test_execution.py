@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from labkit.interleave.execution import Execution, Pool, check, current, stop
+from labkit.interleave.execution import Execution, check, current, stop
 from labkit.interleave.ops import WRITE, Abort, CannotCheck, Op
+from labkit.interleave.pool import Pool
 from labkit.interleave.search import RandomWalk, Replay, Search
 
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 import pytest
 from interleave_programs import compare, explore, program
 
-from labkit.interleave.execution import Execution, Pool, current, stop
+from labkit.interleave.execution import Execution, current, stop
 from labkit.interleave.happens_before import canonical
 from labkit.interleave.locks import Lock
 from labkit.interleave.ops import READ, WRITE, Op, Place
+from labkit.interleave.pool import Pool
 from labkit.interleave.search import RandomWalk, Replay, Search
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import functools
-import heapq
 import itertools
 import operator
 import types
@@ -16,6 +15,7 @@ from typing import Any
 
 from labkit.interleave import containers, execution, known, loops, primitives
 from labkit.interleave.containers import View, kind_of
+from labkit.interleave.from_c import C_METHODS, FromC
 from labkit.interleave.known import Kind
 from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "Restart"]
 
-_C_METHODS = (types.BuiltinMethodType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType)
-_SAFE_WRAPPED = {"__init__", "__new__", "__init_subclass__", "__set_name__", "__eq__", "__ne__", "__hash__", "__repr__"}
-_SAFE_WRAPPED |= {"__str__", "__enter__", "__exit__", "with_traceback", "add_note"}
 _MODELS = "labkit.interleave."
 _ITEM = 3  # length of a location that is an item of a container
 
@@ -39,7 +36,7 @@ class Restart(CannotCheck):
     """A name or attribute turned out to be written by threads: rewrite the program, and begin anew."""
 
 
-class Calls:
+class Calls(FromC):
     """The two hooks for calls, of a function and of a method; `Hooks` has the others."""
 
     def __init__(self, world: World, hot: Hot, places: list[Place]) -> None:
@@ -134,7 +131,7 @@ class Calls:
         else:
             self.world.check_value(owner, at, method=name)
             found = getattr(owner, name)
-        if isinstance(found, _C_METHODS) and self.world.is_plain(getattr(found, "__self__", owner)):
+        if isinstance(found, C_METHODS) and self.world.is_plain(getattr(found, "__self__", owner)):
             return self._consume(at, found, given, named)
         return self.c(place, found, *given, **named)
 
@@ -165,6 +162,10 @@ class Calls:
             return View(owner, getattr(owner, name)())
         if name in {"__dict__", "__class__", "__reduce__", "__reduce_ex__"}:
             raise CannotCheck(f"uses {name}", at)
+        if name not in containers.KEEPS:  # it looks into what it is given
+            for item in given:
+                self.world.check_value(item, at)
+                self.alone(item, at)
         op = None
         if name == "sort":
             named = self._callables(at, named)
@@ -221,68 +222,6 @@ class Calls:
         self.saw("computed", value)  # type: ignore[attr-defined]
         return value
 
-    def _stepping(self, at: Place, value: Any) -> Any:
-        from labkit.interleave.hooks import Each
-
-        inside = value.container if type(value) is View else value
-        if kind_of(inside):
-            return Each(value, inside if self.watched(inside) else None, self._stale(at), self.gap)
-        if callable(value) and not hasattr(value, "__iter__"):
-            return self._callable(at, value)
-        self.world.check_value(value, at)
-        self.alone(value, at)
-        return value
-
-    def _stale(self, at: Place) -> Place:
-        """Return the same place for the steps of an iterator: what it gave before may be waiting on the value stack."""
-        if id(at) not in self._stales:
-            self._stales[id(at)] = Place(at.file, at.line, at.column, at.end_line, at.end_column, at.text)
-        return self._stales[id(at)]
-
-    def _lazy(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        steps = [self._stepping(at, item) for item in given]
-        if called is not reversed or not kind_of(getattr(steps[0], "source", None)):
-            return called(*steps, **self._callables(at, named))
-        if steps[0].shared is not None:  # where it begins depends on how many items there are
-            execution.stop(Op("read", containers.whole(steps[0].shared, READ), steps[0].shared, "", self._stale(at)))
-        return steps[0].backwards()
-
-    def _callables(self, at: Place, named: dict[str, Any]) -> dict[str, Any]:
-        return {name: self._callable(at, item) if callable(item) else item for name, item in named.items()}
-
-    def _callable(self, at: Place, called: Any) -> Any:
-        """Return what C code may call, such as a key: it goes through the hook for calls, whatever it is."""
-        if type(called) is types.FunctionType and self.world.is_ours(called):
-            return called
-        return lambda *given, **named: self.call_other(self._stale(at), called, given, named)
-
-    def _with_callbacks(
-        self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Prepare the arguments of a call into C during which C code calls the student's, between two items."""
-        items = 1 if called in {functools.reduce, heapq.nlargest, heapq.nsmallest} else 0
-        if called in {functools.reduce, functools.cmp_to_key} and given:
-            given = (self._callable(at, given[0]), *given[1:])
-        elif "key" not in named:
-            return given, named
-        if len(given) == items + 1 and called in {max, min, functools.reduce, heapq.nlargest, heapq.nsmallest}:
-            given = (*given[:items], self._stepping(at, given[items]))
-        return given, {
-            name: self._callable(at, item) if name == "key" and item else item for name, item in named.items()
-        }
-
-    def alone(self, iterator: Any, at: Place) -> None:
-        """Refuse an iterator that several threads step through: how far it is, no operation shows."""
-        if hasattr(type(iterator), "__next__") and execution.current() is not None:
-            loops.effect()
-            first = self.world.steppers.setdefault(id(iterator), (primitives.me(), iterator))[0]
-            own = (
-                isinstance(self.world.static(iterator, "__next__"), types.FunctionType)
-                and type(iterator).__name__ != "Each"
-            )
-            if first != primitives.me() and not own:
-                raise CannotCheck(f"steps through one {type(iterator).__name__} in several threads", at)
-
     def _make(self, at: Place, kind: type, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if kind.__module__.startswith(_MODELS):
             return self._model(at, kind, given, named)
@@ -305,13 +244,9 @@ class Calls:
             return self.c(place, called.func, *called.args, *given, **{**called.keywords, **named})
         if isinstance(called, (operator.itemgetter, operator.attrgetter)) and len(given) == 1 and not named:
             return self._get(place, called, given[0])
+        if isinstance(called, C_METHODS) and self._knows_method(called, given):
+            return self._c_method(at, called, given, named)
         owner = getattr(called, "__self__", None)
-        if isinstance(called, _C_METHODS) and kind_of(owner):
-            return self._container(at, owner, called.__name__, given, named, called)
-        if isinstance(called, _C_METHODS) and called.__name__ == "__call__" and self.world.is_own_class(owner):
-            return called(*given, **named)  # in a metaclass
-        if isinstance(called, _C_METHODS) and (called.__name__ in _SAFE_WRAPPED or self.world.is_plain(owner)):
-            return called(*given, **named)
         if isinstance(owner, types.GeneratorType):
             self.alone(owner, at)
             return called(*given, **named)
@@ -319,18 +254,6 @@ class Calls:
         if isinstance(own_call, types.FunctionType) and self.world.is_ours(own_call):
             return called(*given, **named)
         raise CannotCheck(f"calls {known.name_of(called)}, which the explorer does not know", at)
-
-    def _get(self, place: int, getter: Any, owner: Any) -> Any:
-        values = []
-        for key in getter.__reduce__()[1]:
-            value = owner
-            if isinstance(getter, operator.itemgetter):
-                value = self.i(owner, key, place)  # type: ignore[attr-defined]
-            else:
-                for name in key.split("."):
-                    value = self._getattr(place, value, name)
-            values.append(value)
-        return values[0] if len(values) == 1 else tuple(values)
 
     # ------------------------------------------------------------------------------------------------ special builtins
     def _next_item(self, place: int, iterator: Any, /, *default: Any) -> Any:

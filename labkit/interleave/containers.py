@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Accesses: TypeAlias = tuple[tuple[Hashable, int], ...]
 
-__all__ = ["ATOMS", "View", "collect", "items_read", "key_read", "key_write", "kind_of", "method", "whole"]
+__all__ = ["ATOMS", "KEEPS", "View", "collect", "items_read", "key_read", "key_write", "kind_of", "method", "whole"]
 
 ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 _KINDS = {list: "list", dict: "dict", set: "set", collections.deque: "deque", bytearray: "list"}
@@ -36,7 +36,7 @@ _READS = {
     | {"isdisjoint", "__len__", "__iter__", "__eq__"},
     "deque": {"copy", "count", "index", "__len__", "__iter__", "__contains__", "__getitem__", "maxlen"},
 }
-_KEEPS = {
+KEEPS = {
     "append",
     "appendleft",
     "add",
@@ -46,6 +46,7 @@ _KEEPS = {
     "__setitem__",
     "discard",
 }  # args not looked into
+_COMPARES = {"sort", "remove", "index", "count", "__contains__"}  # items with what they are given, or one another
 _NESTED_MOST = 10_000
 
 
@@ -125,7 +126,9 @@ def method(container: Any, name: str, arguments: tuple[Any, ...], named: dict[st
         own = own or whole(container, READ if how == "read" else WRITE)
     else:
         own = whole(container, READ if name in _READS.get(kind, ()) else WRITE)
-    return own if name in _KEEPS else own + collect((*arguments, *named.values()))
+    if name in _COMPARES:
+        own += collect(list(container))  # the items are looked into, too
+    return own if name in KEEPS else own + collect((*arguments, *named.values()))
 
 
 def _has(container: Any, key: object) -> bool:

@@ -6,22 +6,30 @@ threads are replaced by models. What cannot be copied stays itself, and is refus
 
 from __future__ import annotations
 
-import ast
 import builtins
-import collections
 import contextlib
-import dis
 import functools
-import itertools
-import sys
 import types
 from abc import ABCMeta
 from typing import Any
 
-from labkit.interleave import execution, known, models
+from labkit.interleave import known, models
 from labkit.interleave.containers import ATOMS, kind_of
+from labkit.interleave.instances import Instances
 from labkit.interleave.known import Kind
 from labkit.interleave.ops import CannotCheck
+from labkit.interleave.outside import (
+    DESCRIPTORS,
+    REWRITTEN_LIBRARY,
+    by_a_student,
+    fixed_part,
+    hidden_code,
+    names_in,
+    of_dataclass,
+    refuser,
+    rewritable_module,
+    slots_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,24 +38,13 @@ if TYPE_CHECKING:
     from labkit.interleave.rewrite import Hot
     from labkit.interleave.sources import Sources
 
-__all__ = ["MODELS", "Copies", "of_dataclass", "rewritable_module"]
+__all__ = ["MODELS", "Copies"]
 
-_REWRITTEN_LIBRARY = {"contextlib", "collections", "abc", "types"}
-_HANDS_OFF = {"labkit", "IPython", "ipykernel", "builtins", "traitlets", "numpy", "pandas", "pytest", "_pytest"}
 _OF_CLASSES = {"__dict__", "__weakref__"}
-_DESCRIPTORS = (types.FunctionType, types.BuiltinFunctionType, types.MemberDescriptorType, types.GetSetDescriptorType)
-_DESCRIPTORS += (type(collections.namedtuple("_Pair", "x").x),)  # type: ignore[attr-defined] # noqa: PYI024
-_LOOKS_INTO = (types.MappingProxyType, memoryview, type({}.keys()), type({}.values()), type({}.items()))
-_DESCRIPTORS += (
-    types.MethodType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-    types.ClassMethodDescriptorType,
-)
 MODELS = "labkit.interleave."
 
 
-class Copies:
+class Copies(Instances):
     """The copy of one program's functions, classes and values.
 
     Attributes:
@@ -61,6 +58,7 @@ class Copies:
         self._builtins = dict(vars(builtins))
         self._overlays: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}  # id of globals -> (theirs, ours)
         self._ours: set[int] = set()
+        self._theirs: set[int] = set()
         self._fixed: dict[int, tuple[Any, Any]] = {}  # id -> (original, twin), for all executions
         self._made: dict[int, tuple[Any, Any]] = {}  # likewise, for this execution
         self._cells: list[tuple[types.CellType, types.CellType]] = []
@@ -85,6 +83,7 @@ class Copies:
         self.chance = self.changed_functions = self.looped = False
         self.changed_classes: dict[int, type] = getattr(self, "changed_classes", {})
         self._numbers: dict[int, tuple[int, Any]] = {}
+        self.held: dict[int, types.CellType] = {}  # cells of variables that threads have used
         self.steppers: dict[int, tuple[int, Any]] = {}  # iterators: who was the first to step through them
         self._serial: dict[int, int] = {}
         models.begin(self)
@@ -99,18 +98,21 @@ class Copies:
             _copy_cell(old, new, self.twin)
         for old_function, new_function in self._defaults:
             self._give_defaults(old_function, new_function)
+        self._renew_classes()
+
+    def _renew_classes(self) -> None:
         for number in self.changed_classes:
             if number in self._classes:
                 self._reset(*self._classes[number])
         for twin, kind in list(self._classes.values()):
-            for name, value in list(vars(kind).items()) if kind is not None else ():
-                if not _fixed_part(name, value):  # a list or lock of the class, say
+            for name, value in list(vars(kind or object).items()):
+                if kind is not None and not fixed_part(name, value):  # a list or lock of the class, say
                     type.__setattr__(twin, name, self._rooted(f"{kind.__qualname__}.{name}", value))
 
     # ------------------------------------------------------------------------------------------------ twins
     def twin(self, value: Any) -> Any:
         """Return what stands for one of the student's objects in this execution."""
-        if isinstance(value, ATOMS):
+        if type(value) in ATOMS:
             return value
         key = id(value)
         for memo in (self._made, self._fixed):
@@ -182,54 +184,6 @@ class Copies:
             return twin
         return self._instance(value, kind)
 
-    def _instance(self, value: Any, kind: type) -> Any:
-        if kind is itertools.count:
-            with contextlib.suppress(ValueError, SyntaxError):
-                return self._keep(value, itertools.count(*ast.literal_eval(repr(value)[5:-1] + ",)")))
-        own = self._class(kind)
-        if own is kind and (hasattr(kind, "__next__") or kind in _LOOKS_INTO):
-            return self._keep(value, _foreign(kind))
-        if own is kind and issubclass(kind, tuple):
-            return self._keep(value, tuple.__new__(kind, [self.twin(item) for item in value]))
-        if kind is types.SimpleNamespace:
-            twin = self._keep(value, types.SimpleNamespace())
-            self._number(twin)
-            vars(twin).update((name, self.twin(item)) for name, item in vars(value).items())
-            return twin
-        if own is kind:
-            return value  # unknown: refused when the program touches it
-        if isinstance(value, BaseException):
-            twin = self._keep(value, own.__new__(own, *self.twin(value.args)))
-            twin.__dict__.update((name, self.twin(item)) for name, item in vars(value).items())
-            return twin
-        plain = next((base for base in (tuple, str, int, float, bytes) if issubclass(kind, base)), None)
-        if plain is not None:
-            content = [self.twin(item) for item in value] if plain is tuple else plain(value)
-            twin = self._keep(value, plain.__new__(own, content))
-            twin.__dict__.update((name, self.twin(item)) for name, item in getattr(value, "__dict__", {}).items())
-            return twin
-        try:
-            base = next((item for item in (list, dict, set) if issubclass(kind, item)), object)
-            twin = self._keep(value, base.__new__(own))
-        except TypeError:
-            return value
-        if base is not object:
-            content = [self.twin(item) for item in (value.items() if base is dict else value)]
-            base.__init__(twin, content)  # type: ignore[call-arg]
-        self._number(twin)
-        for name, item in getattr(value, "__dict__", {}).items():
-            object.__setattr__(twin, name, self.twin(item))
-        for name in _slots(kind):
-            if hasattr(value, name):
-                object.__setattr__(twin, name, self.twin(getattr(value, name)))
-        return twin
-
-    def _number(self, value: Any) -> None:
-        current = execution.current()
-        thread = -1 if current is None else current.index
-        self._serial[thread] = self._serial.get(thread, 0) + 1
-        self._numbers[id(value)] = (1_000_000 * (thread + 2) + self._serial[thread], value)
-
     def hidden(self) -> list[Any]:
         """List what can change and is in no variable: parts of functions and classes, such as a default argument."""
         found: list[Any] = []
@@ -239,10 +193,16 @@ class Copies:
         for _, function in self._defaults:
             found += [function.__defaults__, function.__kwdefaults__, function.__dict__ or None]
         for kind, _ in self._classes.values():
-            found += [value for name, value in vars(kind).items() if not _fixed_part(name, value)]
+            found += [value for name, value in vars(kind).items() if not fixed_part(name, value)]
         return found
 
     # ------------------------------------------------------------------------------------------------ functions
+    def stray(self, frame: types.FrameType) -> bool:
+        """Return True for a frame of the student's code as it was typed: it runs unseen, and on the real objects."""
+        if id(frame.f_globals) not in self._theirs:
+            return False
+        return not frame.f_code.co_filename.startswith("<")  # what dataclass and namedtuple have generated
+
     def is_ours(self, function: types.FunctionType) -> bool:
         """Return True if a function runs rewritten."""
         return id(function.__globals__) in self._ours
@@ -263,7 +223,7 @@ class Copies:
         self._variables.update(zip(code.co_freevars, closure, strict=True))
         self._defaults.append((function, twin))
         self._give_defaults(function, twin)
-        self._fill(function.__globals__, _names(function.__code__))
+        self._fill(function.__globals__, names_in(function.__code__))
         return twin
 
     def _refusal(self, function: types.FunctionType, problem: CannotCheck) -> Any:
@@ -316,6 +276,9 @@ class Copies:
         if id(theirs) not in self._overlays:
             ours: dict[str, Any] = {"__builtins__": self._builtins}
             self._overlays[id(theirs)] = (theirs, ours)
+            module = str(theirs.get("__name__", "__main__"))
+            if rewritable_module(module) and module not in REWRITTEN_LIBRARY:
+                self._theirs.add(id(theirs))
             self._ours.add(id(ours))
             self._fill(theirs, ["__name__"])
         return self._overlays[id(theirs)][1]
@@ -333,9 +296,9 @@ class Copies:
         if key in self._fixed:
             return self._fixed[key][1]  # type: ignore[no-any-return]
         meta = type(kind)
-        if key in self._classes or not _by_a_student(kind):
+        if key in self._classes or not by_a_student(kind):
             return kind
-        if meta not in {type, ABCMeta} and _by_a_student(meta):
+        if meta not in {type, ABCMeta} and by_a_student(meta):
             meta = self._class(meta)
         plain = known.kind(kind) is not Kind.UNKNOWN or (meta not in {type, ABCMeta} and id(meta) not in self._classes)
         if plain:
@@ -348,6 +311,7 @@ class Copies:
             bases = tuple(self.twin(base) for base in kind.__bases__)
             twin: type = meta(kind.__name__, bases, self._members(kind))
         except TypeError:
+            self._leave(kind)
             return kind
         finally:
             self._half_made -= 1
@@ -364,7 +328,8 @@ class Copies:
         found = [
             name
             for name, value in vars(kind).items()
-            if (isinstance(value, property) and _hidden_code(value.fget)) or (name.startswith("__") and _hidden_code(value))
+            if (isinstance(value, property) and hidden_code(value.fget))
+            or (name.startswith("__") and hidden_code(value))
         ]
         if found:
             self.closed[id(kind)] = kind
@@ -376,7 +341,7 @@ class Copies:
                 raise Restart("reads a property of a class that is not rewritten")
 
     def _members(self, kind: type) -> dict[str, Any]:
-        slots = _slots(kind)
+        slots = slots_of(kind)
         members = {name: value for name, value in vars(kind).items() if name not in _OF_CLASSES and name not in slots}
         return {name: self._member(value) for name, value in members.items()}
 
@@ -386,8 +351,8 @@ class Copies:
         if isinstance(value, property):
             getter, setter, deleter = (item and self.twin(item) for item in (value.fget, value.fset, value.fdel))
             return property(getter, setter, deleter, value.__doc__)
-        if hasattr(type(value), "__get__") and not isinstance(value, _DESCRIPTORS) and self.twin(value) is value:
-            return property(_refuser(type(value)))  # such as a cached_property: it would call what is not rewritten
+        if hasattr(type(value), "__get__") and not isinstance(value, DESCRIPTORS) and self.twin(value) is value:
+            return property(refuser(type(value)))  # such as a cached_property: it would call what is not rewritten
         return self.twin(value) if not isinstance(value, type) else value
 
     def _reset(self, twin: type, kind: type | None) -> None:
@@ -421,66 +386,6 @@ class Copies:
         twin = Twin(module.__name__)
         self._fixed[id(module)] = (module, twin)
         return twin
-
-
-def _by_a_student(kind: type) -> bool:
-    return rewritable_module(kind.__module__) and bool(kind.__flags__ & 1 << 9)  # a class made by Python code
-
-
-def _hidden_code(function: Any) -> bool:
-    """Return True for a function of a student's that looks at something global."""
-    if not isinstance(function, types.FunctionType) or not rewritable_module(function.__globals__.get("__name__", "")):
-        return False
-    own = rewritable_module(function.__module__ or "") and function.__module__ not in _REWRITTEN_LIBRARY
-    return own and (bool(function.__closure__) or any(not hasattr(builtins, name) for name in _names(function.__code__)))
-
-
-def _refuser(kind: type) -> Callable[..., Any]:
-    def refuse(*_: object) -> Any:
-        raise CannotCheck(f"uses a {kind.__name__} made outside the threads, which the explorer does not know")
-
-    return refuse
-
-
-def _foreign(kind: type) -> Any:
-    """Return what stands for an object that cannot be copied, such as a generator: it is refused when it is used."""
-    return type(kind.__name__, (), {"__module__": "outside", "__getattr__": _refuser(kind)})()
-
-
-def rewritable_module(name: str) -> bool:
-    """Return True if functions of a module run rewritten: a student's, not the library's."""
-    top = name.partition(".")[0]
-    if top in _HANDS_OFF:
-        return False
-    return name in _REWRITTEN_LIBRARY or top not in sys.stdlib_module_names or top == "__main__"
-
-
-def of_dataclass(function: Any) -> bool:
-    """Return True for a method that a dataclass or namedtuple generated: there is no file, and it waits for nothing."""
-    return isinstance(function, types.FunctionType) and function.__code__.co_filename.startswith("<string>")
-
-
-def _fixed_part(name: str, value: Any) -> bool:
-    """Return True for an attribute of a class that no thread can change the inside of."""
-    return name.startswith("__") or isinstance(value, (*ATOMS, type)) or hasattr(value, "__get__")
-
-
-def _slots(kind: type) -> list[str]:
-    return [
-        name
-        for item in kind.__mro__
-        for name, value in vars(item).items()
-        if isinstance(value, types.MemberDescriptorType)
-    ]
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Collect the global names that a function and those inside it mention."""
-    names = {item.argval for item in dis.get_instructions(code) if item.opname.endswith(("_GLOBAL", "_NAME"))}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names
 
 
 def _copy_cell(old: types.CellType, new: types.CellType, twin: Callable[[Any], Any]) -> None:

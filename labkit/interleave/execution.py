@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-__all__ = ["Controlled", "Execution", "Pool", "Strategy", "check", "current", "stop"]
+    from labkit.interleave.pool import Player, Pool
+
+__all__ = ["Controlled", "Execution", "Strategy", "check", "current", "stop"]
 
 _SWALLOWED_MOST = 1000  # ends of an execution that a thread's own except blocks may swallow before it is given up
 _mine = threading.local()  # .controlled: which controlled thread a pooled thread plays
@@ -82,60 +84,6 @@ class Controlled:
         self.memory: Any = None  # of states.py
 
 
-class _Player:
-    """A real thread that plays one controlled thread after another."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.baton = _thread.allocate_lock()
-        self.baton.acquire()
-        self.job: Callable[[], None] | None = None
-        self.pool = pool
-        self.thread = threading.Thread(target=self._play, name="explored", daemon=True)
-        self.thread.start()
-
-    def _play(self) -> None:
-        while True:
-            self.baton.acquire()
-            job, self.job = self.job, None
-            if job is None:
-                return
-            job()
-            if self not in self.pool.players:
-                return  # it was given up while it hung
-
-
-class Pool:
-    """Real threads, used again by each execution: starting one costs 130 to 380 us."""
-
-    def __init__(self) -> None:
-        self._idle: list[_Player] = []
-        self.players: list[_Player] = []
-
-    def get(self) -> _Player:
-        """Return a thread that is free."""
-        if self._idle:
-            return self._idle.pop()
-        player = _Player(self)
-        self.players.append(player)
-        return player
-
-    def put(self, player: _Player) -> None:
-        """Take a thread back that has finished its job."""
-        self._idle.append(player)
-
-    def forget(self, player: _Player) -> None:
-        """Give up a thread that hangs; should it ever come back, it ends."""
-        self.players.remove(player)
-
-    def close(self) -> None:
-        """End all threads that are free, and wait for their end; one that is stuck is left alone."""
-        while self._idle:
-            player = self._idle.pop()
-            player.baton.release()
-            player.thread.join()
-            self.players.remove(player)
-
-
 class Execution:
     """One run of a program.
 
@@ -161,6 +109,7 @@ class Execution:
         self.crash: BaseException | None = None  # an error of our own, in a strategy or model
         self.leaked: list[Controlled] = []
         self.interrupted = False  # set by another thread: end at the next step
+        self.profile: Callable[..., None] | None = None  # sees each call in the threads
         self.before_step: Callable[[], None] | None = None  # for the recorder of a witness
         self.several = False
         self._running: Controlled | None = None
@@ -168,7 +117,7 @@ class Execution:
         self._gate = _thread.allocate_lock()  # a thread passes the baton on, or is given up: never both
         self._outside = _thread.allocate_lock()
         self._outside.acquire()
-        self._players: dict[int, _Player] = {}
+        self._players: dict[int, Player] = {}
 
     # ------------------------------------------------------------------------------------------------ from outside
     def run(self, functions: Sequence[tuple[str, Callable[[], object]]]) -> None:
@@ -241,10 +190,12 @@ class Execution:
                 self._wait()
 
     # ------------------------------------------------------------------------------------------------ in the threads
-    def _play(self, thread: Controlled, player: _Player) -> None:
+    def _play(self, thread: Controlled, player: Player) -> None:
         """Run one thread's function, then hand the baton on."""
         _mine.controlled = thread
         thread.ident = _thread.get_ident()
+        if self.profile is not None:
+            sys.setprofile(self.profile)
         try:
             thread.returned = thread.function()
         except (Abort, SystemExit):
@@ -254,6 +205,8 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - whatever a student's code raises is data
             thread.error = error
         _mine.controlled = None
+        if self.profile is not None:
+            sys.setprofile(None)
         if thread in self.leaked:
             return
         thread.done, thread.op = True, None
@@ -263,7 +216,7 @@ class Execution:
         with contextlib.suppress(Abort):
             self._pass(after, thread, player)
 
-    def _pass(self, thread: Controlled | None, giver: Controlled, player: _Player | None = None) -> None:
+    def _pass(self, thread: Controlled | None, giver: Controlled, player: Player | None = None) -> None:
         """Give the baton to a thread; None gives it back to the outside.
 
         Args:

@@ -6,7 +6,6 @@ Whatever a hook does not know is refused with `CannotCheck`, never passed over.
 
 from __future__ import annotations
 
-import operator
 import sys
 import types
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from labkit.interleave import containers, execution, loops, primitives
 from labkit.interleave.calls import Calls, Restart
 from labkit.interleave.containers import View, kind_of
+from labkit.interleave.known import BINARY, IN_PLACE
 from labkit.interleave.ops import READ, WRITE, Abort, CannotCheck, Op, Place
 from labkit.interleave.rewrite import PREFIX
 
@@ -25,29 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Each", "Entered", "Hooks", "Restart"]
 
-_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
-    "Add": operator.iadd,
-    "Sub": operator.isub,
-    "Mult": operator.imul,
-    "MatMult": operator.imatmul,
-    "Div": operator.itruediv,
-    "Mod": operator.imod,
-    "Pow": operator.ipow,
-    "LShift": operator.ilshift,
-    "RShift": operator.irshift,
-    "BitOr": operator.ior,
-    "BitXor": operator.ixor,
-    "BitAnd": operator.iand,
-    "FloorDiv": operator.ifloordiv,
-}
-
-
-_BINARY = {
-    name: getattr(operator, function.__name__[1:] + "_" * (function.__name__ in {"iand", "ior"}))
-    for name, function in _IN_PLACE.items()
-}
-_BINARY |= {"Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le}
-_BINARY |= {"Gt": operator.gt, "GtE": operator.ge}
 _ROUNDS_FEW = 6  # rounds of while loops in one thread, from which on its states are watched for a circle
 
 
@@ -128,13 +105,17 @@ class Hooks(Calls):
 
     def table(self) -> dict[str, Callable[..., Any]]:
         """Return the hooks under the names that the rewritten code calls them by."""
-        names = "n r wn wd a s da i si di u c m f w t0 t x ret imp in aug bin slice"
+        names = "n r wn wd a s da i si di u c m f w t0 t x ret old imp in aug bin slice"
         own: dict[str, Any] = {"in": self.contains, "slice": slice}
         return {PREFIX + name: own.get(name) or getattr(self, name) for name in names.split()}
 
     # ------------------------------------------------------------------------------------------------ names
     def _name(self, name: str, cell: Callable[[], Any] | None) -> Any:
-        return id(cell.__closure__[0]) if cell is not None and cell.__closure__ else name
+        if cell is None or not cell.__closure__:
+            return name
+        held = cell.__closure__[0]
+        self.world.held[id(held)] = held  # else another variable may get its number later
+        return id(held)
 
     def n(self, name: str, cell: Callable[[], Any] | None, place: int) -> Op:
         """Stop before a shared name is read."""
@@ -181,6 +162,7 @@ class Hooks(Calls):
         if name.startswith("__"):
             self.world.check_special(name, at)
         if isinstance(self.world.static(owner, name), property):
+            self.world.check_value(owner, at)
             return getattr(owner, name)
         self.world.check_owner(owner, at)
         op = Op("read", self._attribute(owner, name), owner, name, at)
@@ -289,7 +271,7 @@ class Hooks(Calls):
             self.world.check_value(value, self.places[place])
         return value.real if type(value) is View else value
 
-    def bin(self, how: str, left: Any, right: Any, left_place: int, right_place: int) -> Any:  # noqa: PLR0913, PLR0917
+    def bin(self, how: str, left: Any, right: Any, left_place: int, right_place: int) -> Any:
         """Do an operation on two values, which looks into both at once."""
         both = (left, right)
         if not isinstance(left, containers.ATOMS) or not isinstance(right, containers.ATOMS):
@@ -303,7 +285,7 @@ class Hooks(Calls):
             for value, place in zip(both, (left_place, right_place), strict=True):
                 if not isinstance(value, containers.ATOMS):
                     self.world.check_value(value, self.places[place])
-        value = _BINARY[how](*(item.real if type(item) is View else item for item in both))
+        value = BINARY[how](*(item.real if type(item) is View else item for item in both))
         self.saw("computed", value)
         return value
 
@@ -332,10 +314,10 @@ class Hooks(Calls):
             op = Op("write", containers.whole(value, WRITE) + containers.collect((other,)), value, "", at)
             execution.stop(op)
             op.accesses = containers.whole(value, WRITE) + containers.collect((other,))
-            op.value = changed = _IN_PLACE[how](value, other)
+            op.value = changed = IN_PLACE[how](value, other)
             return changed
         self.world.check_value(value, at)
-        return _IN_PLACE[how](value, other)
+        return IN_PLACE[how](value, other)
 
     # ------------------------------------------------------------------------------------------------ control
     def f(self, source: Any, place: int) -> Iterator[Any]:
@@ -386,6 +368,14 @@ class Hooks(Calls):
     def ret(self, value: Any) -> Any:
         """Note what a function returns."""
         self.saw("returned", value, by_caller=True)
+        return value
+
+    def old(self, value: Any, *names: str) -> Any:
+        """Note what variables hold that are bound anew within a statement: it may still wait to be used."""
+        if self.tracker is not None:
+            values = sys._getframe(1).f_locals  # noqa: SLF001 - documented for CPython
+            for name in names:
+                self.saw(f"replaced {name}", values.get(name))
         return value
 
     def saw(self, what: str, value: Any, *, by_caller: bool = False) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 from labkit.errors import BadWorkload
 from labkit.interleave import tokens
-from labkit.interleave.execution import Execution, Pool
+from labkit.interleave.execution import Execution
 from labkit.interleave.graph import Graph, Watch
 from labkit.interleave.happens_before import canonical
 from labkit.interleave.hooks import Restart
 from labkit.interleave.ops import CannotCheck
+from labkit.interleave.pool import Pool
 from labkit.interleave.program import Program
 from labkit.interleave.rewrite import Hot
 from labkit.interleave.search import RandomWalk, Replay, Search
+from labkit.interleave.sources import at
 from labkit.interleave.states import Tracker
 from labkit.interleave.switch_points import SwitchPoints
 from labkit.interleave.tally import Tally
@@ -179,7 +182,7 @@ class Job:
         """Estimate how many schedules there are, by a few random ones (Knuth 1975), and tell it before the search."""
         for seed in range(_ESTIMATES):
             walk = RandomWalk(seed)
-            self._execute(walk)
+            self._execute(walk, watch=True)
             self.schedules += min(walk.weight, _SCHEDULES_MOST) / _ESTIMATES
         if self._progress is not None:
             self._progress(0, 0.0, self.seconds)
@@ -239,7 +242,7 @@ class Job:
         for seed in range(_AUDIT_EXECUTIONS):
             if time.monotonic() > until or self.interrupted:
                 return
-            execution = self._execute(RandomWalk(seed))
+            execution = self._execute(RandomWalk(seed), watch=True)
             self.audited += 1
             if execution.ending not in _RAN:
                 continue
@@ -253,18 +256,43 @@ class Job:
                 return
 
     # ------------------------------------------------------------------------------------------------ one execution
-    def _execute(self, strategy: Strategy, tracker: Tracker | None = None) -> Execution:
-        """Execute the program once, and count how it ends."""
+    def _begin(self, tracker: Tracker | None, profile: Any) -> Any:
+        """Make the program ready, and have an eye on what setup runs."""
+        if profile is not None:
+            sys.setprofile(profile)
+        try:
+            return self.program.begin(tracker)
+        finally:
+            if profile is not None:
+                sys.setprofile(None)
+
+    def _execute(self, strategy: Strategy, tracker: Tracker | None = None, *, watch: bool = False) -> Execution:
+        """Execute the program once, and count how it ends.
+
+        Args:
+            strategy: Who chooses the schedule.
+            tracker: Keeps the states, if somebody needs them.
+            watch: True to see each call, and to refuse a program of which something runs as it was typed.
+        """
         if self.looped and tracker is None:
             tracker = Tracker(self.program.world)
             strategy = Watch(strategy, tracker)
-        functions = self.program.begin(tracker)
         world = self.program.world
+        strays: list[Any] = []
+
+        def profile(frame: Any, event: str, _: object) -> None:
+            if event == "call" and world.stray(frame):
+                strays.append(frame.f_code)
+
+        watched = profile if watch else None
+        functions = self._begin(tracker, watched)
         execution = Execution(strategy, self.pool, steps_most=self.limits["steps_most"], hang_s=_HANG_S)
         self._execution = self._done = execution
-        execution.interrupted = self.interrupted
+        execution.interrupted, execution.profile = self.interrupted, watched
         execution.run(functions)
         self._execution = None
+        if strays:
+            raise CannotCheck(f"runs {strays[0].co_name} where the explorer cannot look", at(strays[0]))
         self.looped, self.chance = self.looped or world.looped, self.chance or world.chance
         if execution.problem is not None:
             raise execution.problem

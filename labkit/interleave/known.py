@@ -20,7 +20,7 @@ import operator
 import types
 from typing import Any
 
-__all__ = ["PLAIN_TYPES", "Kind", "kind", "name_of"]
+__all__ = ["BINARY", "IN_PLACE", "PLAIN_TYPES", "Kind", "kind", "name_of"]
 
 
 class Kind(enum.Enum):
@@ -59,6 +59,32 @@ PLAIN_TYPES = (
     *(fractions.Fraction, decimal.Decimal, dt.date, dt.time, dt.timedelta),
     *(enum.Enum, types.GenericAlias, BaseException),
 )
+
+
+# What the operators of the syntax tree compute.
+IN_PLACE: dict[str, Any] = {
+    "Add": operator.iadd,
+    "Sub": operator.isub,
+    "Mult": operator.imul,
+    "MatMult": operator.imatmul,
+    "Div": operator.itruediv,
+    "Mod": operator.imod,
+    "Pow": operator.ipow,
+    "LShift": operator.ilshift,
+    "RShift": operator.irshift,
+    "BitOr": operator.ior,
+    "BitXor": operator.ixor,
+    "BitAnd": operator.iand,
+    "FloorDiv": operator.ifloordiv,
+}
+
+
+BINARY = {
+    name: getattr(operator, function.__name__[1:] + "_" * (function.__name__ in {"iand", "ior"}))
+    for name, function in IN_PLACE.items()
+}
+BINARY |= {"Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le}
+BINARY |= {"Gt": operator.gt, "GtE": operator.ge}
 
 
 def _table() -> dict[int, Kind]:
@@ -117,7 +143,9 @@ def _has_own_code(called: type) -> bool:
 
 
 def _of_namedtuple(function: types.FunctionType) -> bool:
-    return function.__code__.co_filename in {collections.__file__, "<string>"} or function.__code__.co_name == "__new__" and function.__module__.startswith("namedtuple_")
+    return function.__code__.co_filename in {collections.__file__, "<string>"} or (
+        function.__code__.co_name == "__new__" and function.__module__.startswith("namedtuple_")
+    )
 
 
 def name_of(called: Any) -> str:

@@ -242,8 +242,8 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         shown = self.mark(node)
-        node.value = self.visit(node.value)
-        self.kept += 1000  # an older value of the name may still wait to be used: no fresh start in this function
+        node.value = self.hook("old", self.visit(node.value), ast.Constant(node.target.id))
+        self.first = False
         if not self.plain(node.target) or not self.scopes:
             name = node.target.id
             node.value = self.hook("wn", node.value, ast.Constant(name), self.cell(name), self.place(shown))
@@ -263,6 +263,11 @@ class Rewriter(ast.NodeTransformer):
         self.first = False
         self.kept += 1  # what the items gave so far is waiting
         parts[0].iter = self.iterated(parts[0].iter)
+        again = [
+            name for part in parts for name in _names(part.target) if self.scopes and name in self.scopes[-1].bound
+        ]
+        if again:  # since 3.12 the function's own variable waits on the value stack meanwhile
+            parts[0].iter = self.hook("old", parts[0].iter, *map(ast.Constant, again))
         for number, part in enumerate(parts):
             if not _only_names(part.target):
                 raise self.refuse(part.target, "assigns to something shared in a comprehension")
@@ -297,3 +302,7 @@ class Rewriter(ast.NodeTransformer):
 
 def _only_names(target: ast.AST) -> bool:
     return all(not isinstance(node, (ast.Attribute, ast.Subscript)) for node in ast.walk(target))
+
+
+def _names(target: ast.AST) -> list[str]:
+    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]

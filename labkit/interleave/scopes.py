@@ -91,12 +91,22 @@ def _inside(function: Function) -> set[str]:
     names: set[str] = set()
     for node in _walk(function):
         if isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.GeneratorExp)) and node is not function:
+            own = _targets(node)
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Name):
-                    names.add(inner.id)
+                    names |= {inner.id} - own
                 elif isinstance(inner, (ast.Nonlocal, ast.Global)):
                     names |= set(inner.names)
     return names
+
+
+def _targets(node: ast.AST) -> set[str]:
+    """Return the names that a generator expression binds, except those in what is evaluated outside it."""
+    if not isinstance(node, ast.GeneratorExp):
+        return set()
+    parts = [inner for part in node.generators for inner in ast.walk(part.target)]
+    outside = {inner.id for inner in ast.walk(node.generators[0].iter) if isinstance(inner, ast.Name)}
+    return {inner.id for inner in parts if isinstance(inner, ast.Name)} - outside
 
 
 def _walk(function: Function) -> Iterator[ast.AST]:

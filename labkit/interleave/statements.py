@@ -302,4 +302,7 @@ def _quiet(item: ast.stmt) -> bool:
         return True
     if isinstance(item, ast.AnnAssign) and item.value is None:
         return True
-    return isinstance(item, (ast.Assign, ast.AnnAssign)) and isinstance(item.value, ast.Constant)
+    if not isinstance(item, (ast.Assign, ast.AnnAssign)) or item.value is None:
+        return False
+    literal = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.UnaryOp, ast.unaryop, ast.expr_context)
+    return all(isinstance(node, literal) for node in ast.walk(item.value))

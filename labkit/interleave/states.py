@@ -33,6 +33,15 @@ __all__ = ["Tracker", "Unhashable"]
 _MODELS = "labkit.interleave."
 _OF_MODELS = {f"{_MODELS}{name}" for name in ("locks", "waits", "threads", "queues")}
 _DEPTH_MOST = 100
+_CODE: tuple[type, ...] = (
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    functools.partial,
+    type,
+    types.ModuleType,
+)
+_CODE += (range, slice)
 
 
 class Unhashable(Exception):  # noqa: N818 - says what a state is
@@ -221,7 +230,7 @@ class _Namer:
 
     def _left(self, each: Each) -> Hashable:
         """Return what an iterator remembers of a dict, set or deque, beside how many items it has given."""
-        iterator = each._next.__self__  # type: ignore[attr-defined]  # noqa: SLF001 - the iterator itself
+        iterator = each._next.__self__  # noqa: SLF001 - the iterator itself
         inside = each.source.container if type(each.source) is View else each.source
         if kind_of(inside) == "deque" and each.shared is not None:
             raise Unhashable("an iterator of a deque is part of the state")
@@ -233,18 +242,8 @@ class _Namer:
             return "changed size"
 
     def _object(self, value: Any, name: str) -> Hashable:
-        if isinstance(value, types.FunctionType):
-            cells = [self._cell(cell) for cell in value.__closure__ or ()]
-            given = (self.of(value.__defaults__), self.of(value.__kwdefaults__), self.of(value.__dict__ or None))
-            return (name, id(value.__code__), *cells, *given)
-        if isinstance(value, types.MethodType):
-            return (name, self.of(value.__func__), self.of(value.__self__))
-        if isinstance(value, functools.partial):
-            return (name, self.of(value.func), self.many(value.args), self.of(value.keywords))
-        if isinstance(value, types.BuiltinMethodType) and kind_of(value.__self__):
-            return (name, value.__name__, self.of(value.__self__))
-        if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType, range, slice)):
-            return (name, id(value)) if not isinstance(value, (range, slice)) else (name, repr(value))
+        if isinstance(value, _CODE):
+            return self._code(value, name)
         if type(value) is itertools.count:
             return (name, repr(value))
         if isinstance(value, BaseException):
@@ -262,6 +261,21 @@ class _Namer:
             return (name, id(type(value)), *((key, self.of(item)) for key, item in value.__dict__.items()))
         raise Unhashable(f"a {type(value).__qualname__} is part of the state")
 
+    def _code(self, value: Any, name: str) -> Hashable:
+        if isinstance(value, types.FunctionType):
+            cells = [self._cell(cell) for cell in value.__closure__ or ()]
+            given = (self.of(value.__defaults__), self.of(value.__kwdefaults__), self.of(value.__dict__ or None))
+            return (name, id(value.__code__), *cells, *given)
+        if isinstance(value, types.MethodType):
+            return (name, self.of(value.__func__), self.of(value.__self__))
+        if isinstance(value, functools.partial):
+            return (name, self.of(value.func), self.many(value.args), self.of(value.keywords))
+        if isinstance(value, types.BuiltinMethodType) and kind_of(value.__self__):
+            return (name, value.__name__, self.of(value.__self__))
+        if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
+            return (name, id(value))
+        return (name, repr(value))  # a range or slice
+
     def _cell(self, cell: types.CellType) -> Hashable:
         try:
             return self.of(cell.cell_contents) if id(cell) not in self.met else ("again", self.met[id(cell)])
@@ -272,7 +286,8 @@ class _Namer:
         """Return the state of a model's method that has stopped: its plain local values and its lists of them."""
         values = []
         for name, value in sorted(frame.f_locals.items()):
-            if isinstance(value, (*ATOMS, list, tuple)):
+            # `more` holds accesses, and so addresses, that differ each time; its caller's state says what is in it
+            if name != "more" and isinstance(value, (*ATOMS, list, tuple)):
                 values.append((name, self.of(value)))
         return (frame.f_code.co_name, frame.f_lasti, tuple(values))
 

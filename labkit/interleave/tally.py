@@ -35,13 +35,16 @@ class Tally:
 
     def add(self, ending: Ending, schedule: Sequence[int], trace: Hashable) -> None:
         """Note one execution that ran to its end."""
+        text, kind = ending.text, None if ending.allowed else ending.kind
+        if self._kinds.get(text, kind) != kind:  # a check may look at what is not shown: these are two ends
+            text += " (not allowed)" if kind else " (allowed)"
         if trace not in self.traces:
             self.traces.add(trace)
-            self._counts[ending.text] = self._counts.get(ending.text, 0) + 1
-        self._kinds[ending.text] = None if ending.allowed else ending.kind
-        known = self._schedules.get(ending.text)
+            self._counts[text] = self._counts.get(text, 0) + 1
+        self._kinds[text] = kind
+        known = self._schedules.get(text)
         if known is None or switches(schedule) < switches(known):
-            self._schedules[ending.text] = tuple(schedule)
+            self._schedules[text] = tuple(schedule)
 
     def forget_counts(self) -> None:
         """Begin to count anew; what ends were found, and how, stays known."""

@@ -48,7 +48,7 @@ def finish(job: Job, replayed: Token | None) -> Result:
         verdict=verdict,
         kind=kind,
         reason=reason,
-        outcomes=_outcomes(job, kind),
+        outcomes=_outcomes(job),
         executions=job.executions,
         hunted=job.hunted,
         audited=job.audited,
@@ -143,9 +143,9 @@ def _why_not(job: Job) -> str:
     return f"{why}{share}{loops}. No bug so far, and no proof."
 
 
-def _outcomes(job: Job, kind: str | None) -> tuple[Outcome, ...]:
+def _outcomes(job: Job) -> tuple[Outcome, ...]:
     rows = job.tally.outcomes()
-    if kind == "spins for ever" and job.circle == "spins" and not any(row.text == "spins for ever" for row in rows):
+    if job.circle == "spins" and not any(row.text == "spins for ever" for row in rows):
         rows += (Outcome("spins for ever", 1, allowed=False),)
     return rows
 

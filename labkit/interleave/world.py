@@ -11,9 +11,10 @@ from typing import Any
 
 from labkit.interleave import containers, known, models
 from labkit.interleave.containers import ATOMS, View, kind_of
-from labkit.interleave.copies import MODELS, Copies, of_dataclass, rewritable_module
+from labkit.interleave.copies import MODELS, Copies
 from labkit.interleave.known import PLAIN_TYPES, Kind
 from labkit.interleave.ops import READ, CannotCheck, Place
+from labkit.interleave.outside import of_dataclass, rewritable_module
 from labkit.interleave.rewrite import SPECIAL
 
 TYPE_CHECKING = False

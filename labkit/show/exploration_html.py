@@ -11,7 +11,6 @@ from labkit.show import html
 from labkit.show.stepper import static_table, stepper_html
 
 if TYPE_CHECKING:
-
     from labkit.interleave.result import Result
 
 __all__ = ["card", "outcome_table", "verdict_card"]
