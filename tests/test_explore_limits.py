@@ -74,6 +74,22 @@ def test_what_is_not_known_is_refused_with_its_line(tmp_path):
         assert "test_explore_limits.py, line " in result.reason, function
 
 
+def test_a_change_that_stops_half_way_is_refused():
+    rows, weights = [3, 1, 2], {1: 1, 2: 2, 3: 3}
+
+    def by_weight():
+        rows.sort(key=lambda row: weights[row])
+
+    def from_a_generator():
+        rows.extend(weights[row] for row in (1, 2))
+
+    def change():
+        weights[1] = 9
+
+    refused([by_weight, change], "stops inside sort")
+    refused([from_a_generator, change], "stops inside extend")
+
+
 def test_a_call_that_blocks_in_c_is_named():
     real_sleep = functools.partial(threading.Event.wait, threading.Event(), 0.1)
 

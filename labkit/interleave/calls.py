@@ -6,7 +6,6 @@ container that it is given. Models of locks and threads stop by themselves.
 
 from __future__ import annotations
 
-import builtins
 import functools
 import itertools
 import operator
@@ -17,11 +16,11 @@ from labkit.interleave import containers, execution, known, loops, primitives
 from labkit.interleave.containers import View, kind_of
 from labkit.interleave.from_c import C_METHODS, FromC
 from labkit.interleave.known import Kind
-from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
+from labkit.interleave.ops import READ, WRITE, Abort, CannotCheck, Op, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from labkit.interleave.rewrite import Hot
     from labkit.interleave.world import World
@@ -183,7 +182,8 @@ class Calls(FromC):
             loops.effect()
         real = (item.real if type(item) is View else item for item in given)
         # super().append is not the append of the owner's own class
-        value = (called or getattr(owner, name))(*real, **named)
+        with _AtOnce(name, at, matters=op is not None and op.kind == "write"):
+            value = (called or getattr(owner, name))(*real, **named)
         if op is not None:
             op.value = value if op.kind == "read" or name.startswith("pop") else given[0] if given else None
         self.saw("computed", value)  # type: ignore[attr-defined]
@@ -218,7 +218,8 @@ class Calls(FromC):
             execution.stop(Op("write", changed + containers.collect(given[1:]), given, "", at))
         else:
             loops.effect()
-        value = self.world.known(called(*given, **self._callables(at, named)), at)
+        with _AtOnce(known.name_of(called), at, matters=self.multi()):
+            value = self.world.known(called(*given, **self._callables(at, named)), at)
         self.saw("computed", value)  # type: ignore[attr-defined]
         return value
 
@@ -324,6 +325,18 @@ class Calls(FromC):
         return type(given[0])
 
 
-def every_builtin() -> Iterable[str]:
-    """List the names of Python's builtins (a test holds the tables of known.py against them)."""
-    return dir(builtins)
+class _AtOnce:
+    """Refuses a call that changes something shared and comes to operations of its own meanwhile: a key, a generator."""
+
+    __slots__ = ("_at", "_matters", "_name", "_steps_count")
+
+    def __init__(self, name: str, at: Place, *, matters: bool) -> None:
+        self._name, self._at, self._matters = name, at, matters
+
+    def __enter__(self) -> None:
+        self._steps_count = primitives.own_steps()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._matters and primitives.own_steps() != self._steps_count and kind is not Abort:
+            what = f"stops inside {self._name}, which changes something shared: make the values before it"
+            raise CannotCheck(what, self._at)
