@@ -134,6 +134,20 @@ def test_limits_end_the_search_without_a_verdict():
     assert result.executions <= 50
 
 
+def test_progress_begins_with_an_estimate():
+    said = []
+
+    def busy():
+        for _ in range(3):
+            increment()
+
+    explore([busy, busy], progress=lambda *numbers: said.append(numbers))
+    executions, share, seconds, schedules = said[0]
+    assert (executions, share) == (0, 0.0)
+    assert seconds >= 0
+    assert 100 < schedules < 10_000  # there are 924
+
+
 def generator():
     yield 1
 

@@ -37,7 +37,7 @@ def explore(  # noqa: PLR0913 - options of the one call, keywords only
     steps_most: int = STEPS_MOST,
     token: str = "",
     switch_points: frozenset[str] | None = None,
-    progress: Callable[[int, float, float], None] | None = None,
+    progress: Callable[[int, float, float, float], None] | None = None,
 ) -> Result:
     """Explore all interleavings of functions, as a language without a GIL allows them.
 
@@ -52,7 +52,8 @@ def explore(  # noqa: PLR0913 - options of the one call, keywords only
         steps_most: Steps after which one execution is cut off; then nothing is 'proved'.
         token: Replays one schedule of an earlier result instead.
         switch_points: Only switch threads at these points, see gaps.py; the verdict is then of this interpreter only.
-        progress: Called now and then with executions, estimated share of the work that is done, and seconds.
+        progress: Called before the search and now and then with executions, estimated share of the work that is done,
+            seconds, and estimated number of schedules.
 
     Returns:
         The result. A program that cannot be explored gives the verdict 'cannot check', with the line.

@@ -66,10 +66,10 @@ def _teller() -> Callable[..., None]:
     """Return a function that sends how far the search is, ten times a second at most."""
     last = [float("-inf")]
 
-    def tell(executions: int, share: float = 0.0, *_: object) -> None:
+    def tell(executions: int, share: float = 0.0, _: float = 0.0, schedules: float = 0.0) -> None:
         if time.monotonic() >= last[0] + _PROGRESS_INTERVAL_S:
             last[0] = time.monotonic()
-            emit("sample", PROGRESS, [executions, share])
+            emit("sample", PROGRESS, [executions, share, 0.0, schedules])
 
     return tell
 

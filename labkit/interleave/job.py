@@ -65,7 +65,7 @@ class Job:
         limits: dict[str, Any],
         token: str,
         switch_points: frozenset[str] | None,
-        progress: Callable[[int, float, float], None] | None,
+        progress: Callable[[int, float, float, float], None] | None,
     ) -> None:
         self._parts, self.limits, self.hot, self._token = parts, limits, Hot(), token
         self.switch_points, self._progress = switch_points, progress
@@ -185,7 +185,7 @@ class Job:
             self._execute(walk, watch=True)
             self.schedules += min(walk.weight, _SCHEDULES_MOST) / _ESTIMATES
         if self._progress is not None:
-            self._progress(0, 0.0, self.seconds)
+            self._progress(0, 0.0, self.seconds, self.schedules)
 
     def _hunt(self, bound: int) -> bool:
         """Search with few preemptions, for a short time. Return True if a bug was found."""
@@ -319,7 +319,7 @@ class Job:
         now = time.monotonic()
         if self._progress is not None and now > self._shown + _PROGRESS_S:
             self._shown = now
-            self._progress(self.executions, self.share, now - self._began)
+            self._progress(self.executions, self.share, now - self._began, self.schedules)
 
 
 def _texts(rows: Sequence[tuple[str, Any]]) -> list[tuple[str, str]]:

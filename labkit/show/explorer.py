@@ -275,6 +275,7 @@ class _Meter:
         self.executions, self.began = 0, time.monotonic()
         self._most = int(given["executions_most"])
         self._place: LivePlace | None = None
+        self._schedules = 0.0
 
     @property
     def seconds(self) -> float:
@@ -284,9 +285,9 @@ class _Meter:
     def count(self) -> str:
         return f"{self.executions:,} executions" if self.executions else "less than 0.1 s of searching"
 
-    def show(self, executions: int, share: float = 0.0, *_: object) -> None:
+    def show(self, executions: int, share: float = 0.0, _: float = 0.0, schedules: float = 0.0) -> None:
         """Note how far the search is; ``share`` is the part of the work that is done, as far as that can be known."""
-        self.executions = executions
+        self.executions, self._schedules = executions, schedules or self._schedules
         if self.seconds < _QUIET_S or not in_notebook():
             return
         if self._place is None:
@@ -302,7 +303,8 @@ class _Meter:
 
     def _bar(self, share: float) -> str:
         known = f"about {self.executions / share:,.0f} in all" if share else f"at most {self._most:,}"
-        text = html.escape(f"{self.count} so far, {known}, {self.seconds:.0f} s")
+        all_of_them = f" of a program with about {self._schedules:.0e} schedules" if self._schedules else ""
+        text = html.escape(f"{self.count} so far, {known}, {self.seconds:.0f} s{all_of_them}")
         done = share or self.executions / self._most
         return f'<p><progress value="{done:.3f}" max="1" aria-label="{text}"></progress> {text}</p>'
 
