@@ -1,6 +1,7 @@
 """What `explore` must cover: each construct that a student may type, in a right and a wrong program."""
 
 import collections
+import dataclasses
 import functools
 import queue
 import threading
@@ -103,6 +104,21 @@ def test_functions_that_take_the_state():
 
 def Account_fresh():  # noqa: N802
     return Account()
+
+
+@dataclasses.dataclass
+class Stats:
+    hits: int = 0
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def hit(self):
+        with self.lock:
+            self.hits += 1
+
+
+def test_a_class_as_setup_also_a_dataclass_with_a_lock():
+    proved([lambda stats: stats.hit()] * 2, setup=Stats, check=lambda stats: stats.hits == 2)
+    bug([withdraw, withdraw], "wrong result", setup=Account, check=lambda account: account.balance >= 0)
 
 
 def test_a_main_that_starts_its_own_threads():

@@ -124,6 +124,8 @@ class Program:
         if self.setup is not None:
             self.state = self.world.twin(self.setup)()
             state = self.state
+            if isinstance(self.setup, type):
+                self.world.adopt_fields(state)  # a dataclass may have made real locks
             twins = [_with(twin, state) for twin in twins]
         return [(self.lane(number), twin) for number, twin in enumerate(twins)]
 
