@@ -24,7 +24,7 @@ def main():
     before = {thread.name for thread in threading.enumerate()}
     reasons = collections.Counter()
     number = 0
-    while reasons["Interrupted"] < 20 and number < 500:  # some interrupts come before the exploration has begun
+    while reasons["Interrupted"] < 12 and number < 500:  # some interrupts come before the exploration has begun
         number += 1
         timer = threading.Timer(0.002 * (number % 40), _thread.interrupt_main)
         try:

@@ -20,7 +20,7 @@ from labkit.interleave.explore import explore
 
 __all__ = ["SEEDS", "Source", "alone", "asked", "compare", "cut_off", "differences", "judged", "program"]
 
-SEEDS = range(120)  # in `make test`; the soak goes on from there
+SEEDS = range(150)  # in `make test`; the soak goes on from there
 cut_off: list[str] = []  # names of programs whose exploration took too many executions, so that it says less
 STATES_MOST, EXECUTIONS_MOST = 1500, 2000
 CONTAINERS = {"items": "[1]", "cells": "[0, 0]", "table": "{'a': 0}", "grid": "[[1], [2]]"}

@@ -259,7 +259,8 @@ def test_a_loop_that_takes_from_an_iterator_does_not_spin():
             pass
         items.append(1)
 
-    assert explore([take, take]).verdict == "proved"
+    result = explore([take, take])
+    assert result.verdict == "proved", result.reason
 
 
 # ------------------------------------------------------------------------------------------------ states

@@ -251,7 +251,7 @@ def test_an_interrupt_at_any_moment_gives_what_is_known_and_leaves_no_thread():
     assert seen["left"] == []
     assert seen["counter"] == 0
     assert set(seen["reasons"]) <= {"Interrupted", "raised"}
-    assert seen["reasons"]["Interrupted"] == 20
+    assert seen["reasons"]["Interrupted"] == 12
 
 
 def test_memory_is_flat_and_no_thread_is_left_after_10_000_executions():

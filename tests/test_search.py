@@ -10,7 +10,8 @@ import math
 from contextlib import contextmanager
 
 import pytest
-from interleave_programs import compare, explore, program
+from fuzz_part import compare_all
+from interleave_programs import explore, program
 
 from labkit.interleave.execution import Execution, current, stop
 from labkit.interleave.happens_before import canonical
@@ -488,6 +489,5 @@ def test_the_random_programs_are_made_of_many_statements():
 
 
 def test_a_thousand_random_programs_have_the_traces_and_outcomes_of_the_exhaustive_search():
-    with pooled() as pool:
-        wrong = [text for text in (compare(seed, pool) for seed in range(1000)) if text]
+    wrong = compare_all("interleave_programs", 1000)
     assert not wrong, "\n".join(wrong[:5])

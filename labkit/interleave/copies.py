@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import functools
+import inspect
 import types
 from abc import ABCMeta
 from typing import Any
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "Copies"]
 
+_FIRST_INSTRUCTION = 6  # a generator that begins stands before it, on every Python from 3.10 on
 _OF_CLASSES = {"__dict__", "__weakref__"}
 MODELS = "labkit.interleave."
 
@@ -199,9 +201,11 @@ class Copies(Instances):
     # ------------------------------------------------------------------------------------------------ functions
     def stray(self, frame: types.FrameType) -> bool:
         """Return True for a frame of the student's code as it was typed: it runs unseen, and on the real objects."""
-        if id(frame.f_globals) not in self._theirs:
-            return False
-        return not frame.f_code.co_filename.startswith("<")  # what dataclass and namedtuple have generated
+        code = frame.f_code
+        closed = code.co_flags & inspect.CO_GENERATOR and frame.f_lasti > _FIRST_INSTRUCTION
+        if id(frame.f_globals) not in self._theirs or closed or code.co_name == "__del__":
+            return False  # what is no part of the program may be collected, or closed, at any moment
+        return not code.co_filename.startswith("<")  # what dataclass and namedtuple have generated
 
     def is_ours(self, function: types.FunctionType) -> bool:
         """Return True if a function runs rewritten."""
