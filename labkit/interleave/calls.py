@@ -16,7 +16,7 @@ from labkit.interleave import containers, execution, known, loops, primitives
 from labkit.interleave.containers import View, kind_of
 from labkit.interleave.from_c import C_METHODS, FromC
 from labkit.interleave.known import Kind
-from labkit.interleave.ops import READ, WRITE, Abort, CannotCheck, Op, Place
+from labkit.interleave.ops import ENGINE, READ, WRITE, Abort, CannotCheck, Op, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "Restart"]
 
-_MODELS = "labkit.interleave."
 _ITEM = 3  # length of a location that is an item of a container
 
 
@@ -118,7 +117,7 @@ class Calls(FromC):
         """Call a method of an object, or a function of a module."""
         at = self.places[place]
         kind = type(owner)
-        if kind.__module__.startswith(_MODELS) and kind is not View:
+        if kind.__module__.startswith(ENGINE) and kind is not View:
             return self._model(at, getattr(owner, name), given, named)
         if kind_of(owner) and not isinstance(self.world.static(owner, name), types.FunctionType):
             return self._container(at, owner, name, given, named)
@@ -224,7 +223,7 @@ class Calls(FromC):
         return value
 
     def _make(self, at: Place, kind: type, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        if kind.__module__.startswith(_MODELS):
+        if kind.__module__.startswith(ENGINE):
             return self._model(at, kind, given, named)
         own = self.world.own_class(kind, at)
         made = own(*given, **named)
@@ -234,11 +233,11 @@ class Calls(FromC):
 
     def _call_other(self, place: int, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if isinstance(called, types.FunctionType):
-            if called.__module__.startswith(_MODELS):
+            if called.__module__.startswith(ENGINE):
                 return self._model(at, called, given, named)
             return self.world.function(called, at)(*given, **named)
         if isinstance(called, types.MethodType):
-            if type(called.__self__).__module__.startswith(_MODELS):
+            if type(called.__self__).__module__.startswith(ENGINE):
                 return self._model(at, called, given, named)
             return self.c(place, called.__func__, called.__self__, *given, **named)
         if isinstance(called, functools.partial):

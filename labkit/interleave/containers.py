@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Accesses: TypeAlias = tuple[tuple[Hashable, int], ...]
 
-__all__ = ["ATOMS", "KEEPS", "View", "collect", "items_read", "key_read", "key_write", "kind_of", "method", "whole"]
+__all__ = ["ATOMS", "KEEPS", "View", "collect", "key_read", "key_write", "kind_of", "method", "whole"]
 
 ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 _KINDS = {list: "list", dict: "dict", set: "set", collections.deque: "deque", bytearray: "list"}
@@ -136,11 +136,6 @@ def _has(container: Any, key: object) -> bool:
         return key in container
     except TypeError:
         return False
-
-
-def items_read(value: Any) -> Accesses:
-    """Return the access of looking at the items of a container one after another."""
-    return whole(value.container if type(value) is View else value, READ)
 
 
 def collect(values: Iterable[Any]) -> Accesses:

@@ -39,11 +39,10 @@ if TYPE_CHECKING:
     from labkit.interleave.rewrite import Hot
     from labkit.interleave.sources import Sources
 
-__all__ = ["MODELS", "Copies"]
+__all__ = ["Copies"]
 
 _FIRST_INSTRUCTION = 6  # a generator that begins stands before it, on every Python from 3.10 on
 _OF_CLASSES = {"__dict__", "__weakref__"}
-MODELS = "labkit.interleave."
 
 
 class Copies(Instances):

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Any, Protocol
 
-from labkit.interleave.ops import Abort, CannotCheck, Op, Place
+from labkit.interleave.ops import ENGINE, Abort, CannotCheck, Op, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ def check() -> None:
 
 def _at(frame: FrameType | None) -> Place | None:
     """Return where a thread is, in code that is not this package's."""
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("labkit.interleave"):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(ENGINE):
         frame = frame.f_back
     if frame is None:
         return None

@@ -6,8 +6,6 @@ states are unsound when they are simply combined (Yang et al., SPIN 2008), so he
 
 from __future__ import annotations
 
-from labkit.interleave.states import Unhashable
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -45,7 +43,7 @@ class Graph:
 
     Attributes:
         states: For each state, where its branches lead: thread -> state; a text for an ending.
-        executions: Executions so far.
+        share: 1.0 when all states have been walked; before that nothing is known.
     """
 
     def __init__(self, make_tracker: Callable[[], Tracker]) -> None:
@@ -55,8 +53,6 @@ class Graph:
         self._path: list[_Node] = []
         self.states: dict[int, dict[int, int | str]] = {}
         self.enabled: dict[int, tuple[int, ...]] = {}
-        self.executions = 0
-        self.pruned = 0
         self.share = 0.0
         self.done = False
         self._circle: list[int] = []
@@ -81,11 +77,7 @@ class Graph:
                 execution.ending = "nondeterministic"
                 return None
             return node.chosen
-        try:
-            form = tracker.key(execution)
-        except Unhashable:
-            form = ("one of its kind", len(self.states))
-        key = self._numbers.setdefault(form, len(self._numbers))
+        key = self._numbers.setdefault(tracker.key(execution), len(self._numbers))
         if path:
             self.states[path[-1].key][path[-1].chosen] = key
         if key in self.states:
@@ -99,10 +91,7 @@ class Graph:
 
     def after(self, execution: Execution) -> bool:
         """Note how the execution ended, and step back to the last state with a branch that nobody took."""
-        self.executions += 1
-        if execution.ending == "pruned":
-            self.pruned += 1
-        elif self._path and len(execution.trace) == len(self._path):
+        if execution.ending != "pruned" and self._path and len(execution.trace) == len(self._path):
             last = self._path[-1]
             self.states[last.key][last.chosen] = execution.ending
         while self._path and not self._path[-1].todo:
@@ -177,10 +166,7 @@ class Watch:
     ) -> int | None:
         """Let the search choose, unless the state has been met before in this execution."""
         _note_stops(self._tracker, execution)
-        try:
-            key = self._tracker.key(execution)
-        except Unhashable:
-            key = ("one of its kind", depth)
+        key = self._tracker.key(execution)
         if key in self._seen:
             execution.ending = "circle"
             return None

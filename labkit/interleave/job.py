@@ -144,10 +144,9 @@ class Job:
             except Exception as error:
                 problem = f"raises {type(error).__name__}: {error}"
                 raise BadWorkload(setup.__qualname__, problem, "Call it by itself first, and mend it.") from error
-            made.append(self.program.variables())
-        texts = [", ".join(f"{name} = {value!r}" for name, value in _texts(rows)) for rows in made]
-        if texts[0] != texts[1] or self.program.world.chance:
-            shown = f"makes {texts[0]} one time and {texts[1]} another" if texts[0] != texts[1] else "asks for chance"
+            made.append(self.program.visible())
+        if made[0] != made[1] or self.program.world.chance:
+            shown = f"makes {made[0]} one time and {made[1]} another" if made[0] != made[1] else "asks for chance"
             raise BadWorkload(setup.__qualname__, shown, "Let it make the same state each time, from fixed values.")
 
     def _explore(self, replayed: tokens.Token | None) -> None:
@@ -234,10 +233,7 @@ class Job:
         until = time.monotonic() + _AUDIT_S
         known = set(self.tally.traces)
         if self.complete == "traces" and not self._hunted_traces <= known:
-            self.complete, self.loose = (
-                "",
-                "the quick search found a trace that this one had missed: please report this",
-            )
+            self._mistrust("the quick search found a trace that this one had missed")
             return
         for seed in range(_AUDIT_EXECUTIONS):
             if time.monotonic() > until or self.interrupted:
@@ -249,11 +245,12 @@ class Job:
             name = canonical(execution)
             missed = name not in known if self.complete == "traces" else not self.tally.knows(self._last_text)
             if missed:
-                self.complete, self.loose = (
-                    "",
-                    "an audit found a schedule that the search had missed: please report this",
-                )
+                self._mistrust("an audit found a schedule that the search had missed")
                 return
+
+    def _mistrust(self, why: str) -> None:
+        """Take back that the search was complete: it has a mistake of ours."""
+        self.complete, self.loose = "", f"{why}: please report this"
 
     # ------------------------------------------------------------------------------------------------ one execution
     def _begin(self, tracker: Tracker | None, profile: Any) -> Any:
@@ -320,9 +317,3 @@ class Job:
         if self._progress is not None and now > self._shown + _PROGRESS_S:
             self._shown = now
             self._progress(self.executions, self.share, now - self._began, self.schedules)
-
-
-def _texts(rows: Sequence[tuple[str, Any]]) -> list[tuple[str, str]]:
-    from labkit.interleave.text_of import text
-
-    return [(name, text(value)) for name, value in rows]

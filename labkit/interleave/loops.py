@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from labkit.interleave import execution
-from labkit.interleave.ops import CONFLICT, PART_READ, READ, CannotCheck, Op, Place
+from labkit.interleave.ops import CONFLICT, ENGINE, PART_READ, READ, CannotCheck, Op, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _STEPS_MOST = 1_000_000
 _EFFECTS = "effects"  # key in Controlled.loops, beside the loops' own
 _STEPS = "steps"
 _INLINED = sys.version_info >= (3, 12)  # comprehensions are no functions: what is in a cell is seen by another function
-_PACKAGE = __name__.rpartition(".")[0] + "."
 
 
 class Spin(Op):
@@ -158,7 +157,7 @@ def local_step(place: Place) -> None:
 def _student() -> FrameType:
     """Return the frame whose loop it is: a recursive function has the same loop in several frames."""
     frame = sys._getframe(1)  # noqa: SLF001 - documented for CPython
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(_PACKAGE):
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(ENGINE):
         frame = frame.f_back
     return frame
 

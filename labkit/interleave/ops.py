@@ -8,11 +8,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from typing import Any
 
 __all__ = [
     "CONFLICT",
+    "ENGINE",
     "PART_READ",
     "PART_WRITE",
     "READ",
@@ -21,9 +22,10 @@ __all__ = [
     "CannotCheck",
     "Op",
     "Place",
-    "dependent",
+    "clash",
 ]
 
+ENGINE = "labkit.interleave."  # modules of this room: their classes are models, and their frames nobody's program
 # How an operation touches a location. A container is a location, and each of its items another one: an operation on
 # one item touches the item with READ or WRITE, and the container with PART_READ or PART_WRITE.
 READ, WRITE, PART_READ, PART_WRITE = 0, 1, 2, 3
@@ -112,10 +114,10 @@ class Op:
         return f"{self.kind} {self.name}".rstrip()
 
 
-def dependent(first: Op, second: Op) -> bool:
-    """Return True if the order of two operations can matter."""
-    for location, mode in first.accesses:
-        for other, other_mode in second.accesses:
+def clash(first: Sequence[tuple[Any, int]], second: Sequence[tuple[Any, int]]) -> bool:
+    """Return True if the order of two operations with these accesses can matter."""
+    for location, mode in first:
+        for other, other_mode in second:
             if location == other and CONFLICT[mode][other_mode]:
                 return True
     return False

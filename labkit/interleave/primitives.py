@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from labkit.interleave import execution
-from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
+from labkit.interleave.ops import ENGINE, READ, WRITE, CannotCheck, Op, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ paths: dict[Controlled, str] = {}  # serials of threads that threads have starte
 _world: Any = None
 _counts: dict[tuple[str, str], int] = {}
 _OWN = {"serial", "name", "controlled"}  # attributes of a model that carry no state
-_MODELS = "labkit.interleave."
 
 
 def begin(world: Any) -> None:
@@ -139,7 +138,7 @@ def _is_ours(function: Any) -> bool:
     code_globals = getattr(inner, "__globals__", None)
     if code_globals is None:
         return False
-    return bool(_world.is_ours(inner)) or str(getattr(inner, "__module__", "")).startswith(_MODELS)
+    return bool(_world.is_ours(inner)) or str(getattr(inner, "__module__", "")).startswith(ENGINE)
 
 
 class Model:
@@ -197,7 +196,7 @@ def number(word: str) -> tuple[str, str]:
 
 def _class_of(model: Model) -> type[Model]:
     """Return the model's class: a student's subclass may have a method of its own that is called ``state``."""
-    return next(kind for kind in type(model).__mro__ if kind.__module__.startswith(_MODELS))
+    return next(kind for kind in type(model).__mro__ if kind.__module__.startswith(ENGINE))
 
 
 def state_of(model: Model) -> tuple[Any, ...]:

@@ -167,7 +167,7 @@ class Program:
             return False
         except Exception as error:
             name = getattr(self.check, "__qualname__", "check")
-            problem = f"raises {type(error).__name__}: {error}, when the program ends with {self._visible()}"
+            problem = f"raises {type(error).__name__}: {error}, when the program ends with {self.visible()}"
             raise BadWorkload(name, problem, "A check answers True or False for every end.") from error
         if answer is None and "AssertionError" not in _loads(self.check):
             name = getattr(self.check, "__qualname__", "check")
@@ -185,9 +185,10 @@ class Program:
                 allowed = f"names of {', '.join(sorted(values)) or 'variables that can change'}"
                 raise BadValue("outcome", missing[0], allowed, "Name a variable that the program changes.")
             return ", ".join(f"{name} = {text(values[name])}" for name in _names_of(self.outcome))
-        return self._visible(execution)
+        return self.visible(execution)
 
-    def _visible(self, execution: Execution | None = None) -> str:
+    def visible(self, execution: Execution | None = None) -> str:
+        """Return the visible state as text; at the end of an execution with what a single function has returned."""
         shown = [f"{name} = {text(value)}" for name, value in self.variables()]
         if self.single and execution is not None and execution.threads[0].returned is not None:
             shown.append(f"returns {text(execution.threads[0].returned)}")

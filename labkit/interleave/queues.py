@@ -8,7 +8,7 @@ import queue
 from typing import Any
 
 from labkit.interleave import containers, primitives
-from labkit.interleave.ops import READ, WRITE, CannotCheck, Op, Place
+from labkit.interleave.ops import ENGINE, READ, WRITE, CannotCheck, Op, Place
 from labkit.interleave.primitives import Model, narrow, stop
 
 __all__ = ["LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"]
@@ -165,7 +165,7 @@ class Queue(_Items):
     def __init__(self, maxsize: Any = 0) -> None:
         super().__init__()
         self.maxsize = maxsize
-        own = [kind for kind in type(self).__mro__ if not kind.__module__.startswith("labkit.interleave.")]
+        own = [kind for kind in type(self).__mro__ if not kind.__module__.startswith(ENGINE)]
         if any(name in vars(kind) for kind in own for name in _OVERRIDDEN):
             raise CannotCheck("makes a queue with a store of its own", primitives.place_of_call)
 

@@ -10,10 +10,7 @@ if TYPE_CHECKING:
 
     from labkit.model import Event
 
-__all__ = ["KINDS", "VERDICTS", "Lane", "Outcome", "Result", "Shared", "Step", "from_json", "to_json"]
-
-VERDICTS = ("bug", "proved", "not finished", "cannot check")
-KINDS = (None, "wrong result", "deadlock", "exception", "livelock", "spins for ever")
+__all__ = ["Lane", "Outcome", "Result", "Shared", "Step", "from_json", "to_json"]
 
 
 class Outcome(NamedTuple):

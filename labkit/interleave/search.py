@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from labkit.interleave.ops import CONFLICT
+from labkit.interleave.ops import clash
 from labkit.interleave.races import Races
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ class Search:
                 node.sleep = {
                     thread: shape
                     for thread, shape in parent.sleep.items()
-                    if thread in node.pending and not _clash(_touched(node.pending[thread], shape), accesses)
+                    if thread in node.pending and not clash(_touched(node.pending[thread], shape), accesses)
                 }
             node.cost = parent.cost + self._preempts(parent, parent.chosen)
         if node.previous in node.enabled and node.previous not in node.sleep:
@@ -202,14 +202,6 @@ def _touched(op: Op, shape: Shape) -> Sequence[tuple[Any, int]]:
     """Return the accesses of a pending operation, as they were when it was executed in another branch."""
     accesses = op.accesses
     return accesses if shape is None else [(accesses[number][0], mode) for number, mode in shape]
-
-
-def _clash(first: Sequence[tuple[Any, int]], second: Sequence[tuple[Any, int]]) -> bool:
-    for location, mode in first:
-        for other, other_mode in second:
-            if location == other and CONFLICT[mode][other_mode]:
-                return True
-    return False
 
 
 def _put_to_sleep(node: Node) -> None:

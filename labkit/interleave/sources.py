@@ -52,9 +52,11 @@ class Sources:
             new = StatementRewriter(code.co_filename, self.hot, self.places).visit(deepcopy(statement))
             module = ast.Module(new if isinstance(new, list) else [new], [])
             ast.fix_missing_locations(module)
-            self.done[key] = _by_position(_compiled(module, code.co_filename, flags))
+            self.done[key] = _by_position(
+                _compiled.__wrapped__(module, code.co_filename, flags)
+            )  # for this search only
         # A file is compiled as a whole, a notebook's cell statement by statement: the bytecode may differ.
-        for whole in (self.files[code.co_filename], ast.Module([statement], [])):
+        for whole in (self.files[code.co_filename], _alone(statement)):
             old = _by_position(_compiled(whole, code.co_filename, flags)).get(_position(code), [])
             pairs = zip(old, self.done[key].get(_position(code), []), strict=False)
             same = [rewritten for compiled, rewritten in pairs if _alike(compiled, code)]
@@ -80,12 +82,10 @@ class Sources:
         """Keep the lines of a statement for the views; those of the library are nobody's program."""
         if code.co_filename.startswith(_LIBRARY) and "site-packages" not in code.co_filename:
             return
-        lines = linecache.getlines(code.co_filename)[statement.lineno - 1 : statement.end_lineno]
         line, text = self.shown.get(code.co_filename, (statement.lineno, ""))
         if line <= statement.lineno < line + max(1, text.count("\n")) and text:
             return
         first, last = min(line, statement.lineno), max(line + text.count("\n"), statement.end_lineno or 0)
-        del lines
         self.shown[code.co_filename] = (first, "".join(linecache.getlines(code.co_filename)[first - 1 : last]))
 
 
@@ -94,10 +94,15 @@ def at(code: types.CodeType) -> Place:
     return Place(code.co_filename, code.co_firstlineno, 0, code.co_firstlineno, 0, code.co_name)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _compiled(module: ast.Module, file: str, flags: int) -> types.CodeType:
     code: types.CodeType = compile(module, file, "exec", flags=flags, dont_inherit=True)
     return code
+
+
+@functools.lru_cache(maxsize=256)
+def _alone(statement: ast.stmt) -> ast.Module:
+    return ast.Module([statement], [])
 
 
 @functools.lru_cache(maxsize=64)

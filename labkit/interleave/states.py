@@ -18,7 +18,7 @@ from typing import Any
 
 from labkit.interleave.containers import ATOMS, View, kind_of
 from labkit.interleave.hooks import Each, Entered
-from labkit.interleave.ops import Op
+from labkit.interleave.ops import ENGINE, Op
 from labkit.interleave.primitives import Model, state_of
 
 TYPE_CHECKING = False
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from labkit.interleave.execution import Controlled, Execution
     from labkit.interleave.world import World
 
-__all__ = ["Tracker", "Unhashable"]
+__all__ = ["Tracker"]
 
-_MODELS = "labkit.interleave."
-_OF_MODELS = {f"{_MODELS}{name}" for name in ("locks", "waits", "threads", "queues")}
+_OF_MODELS = {f"{ENGINE}{name}" for name in ("locks", "waits", "threads", "queues")}
 _DEPTH_MOST = 100
 _CODE: tuple[type, ...] = (
     types.FunctionType,
@@ -44,7 +43,7 @@ _CODE: tuple[type, ...] = (
 _CODE += (range, slice)
 
 
-class Unhashable(Exception):  # noqa: N818 - says what a state is
+class _Unhashable(Exception):  # noqa: N818 - says what a state is
     """A state holds something whose future cannot be read off: a suspended generator, an unknown object."""
 
 
@@ -55,11 +54,10 @@ class _Memory:
     operations have seen and what the calls that are over have returned: a call that is under way has given nothing yet.
     """
 
-    __slots__ = ("at", "levels", "seen_count")
+    __slots__ = ("at", "levels")
 
     def __init__(self) -> None:
         self.levels: list[list[Any]] = []
-        self.seen_count = 0  # operations of the thread's log that are noted
         self.at: list[tuple[Op, int]] = []
 
 
@@ -126,9 +124,15 @@ class Tracker:
 
     # ------------------------------------------------------------------------------------------------ keys
     def key(self, execution: Execution) -> Hashable:
-        """Return the key of the state in which all threads have stopped."""
+        """Return the key of the state in which all threads have stopped; one of its kind if that cannot be told."""
+        try:
+            return self._key(execution)
+        except _Unhashable:
+            return object()
+
+    def _key(self, execution: Execution) -> Hashable:
         if self.world.chance or self.world.changed_classes or self.world.changed_functions:
-            raise Unhashable("random numbers, or attributes of classes and functions, are part of the state")
+            raise _Unhashable("random numbers, or attributes of classes and functions, are part of the state")
         namer = _Namer()
         parts: list[Hashable] = [(name, namer.of(value)) for name, value in self.world.shared()]
         parts += [self._thread(thread, namer) for thread in execution.threads]
@@ -190,7 +194,7 @@ class _Namer:
         self.kept.append(value)
         self.depth += 1
         if self.depth > _DEPTH_MOST:
-            raise Unhashable("values are nested too deeply")
+            raise _Unhashable("values are nested too deeply")
         form = self._form(value)
         self.depth -= 1
         return form
@@ -224,7 +228,7 @@ class _Namer:
             return (name, *((self.of(key), self.of(item)) for key, item in dict.items(value)))
         if kind == "set" or isinstance(value, frozenset):
             if not all(isinstance(item, ATOMS) for item in value):
-                raise Unhashable("a set holds objects")
+                raise _Unhashable("a set holds objects")
             return (name, *((type(item).__name__, item) for item in value))  # equal sets may have another order
         return (name, *self.many(value))
 
@@ -233,7 +237,7 @@ class _Namer:
         iterator = each._next.__self__  # noqa: SLF001 - the iterator itself
         inside = each.source.container if type(each.source) is View else each.source
         if kind_of(inside) == "deque" and each.shared is not None:
-            raise Unhashable("an iterator of a deque is part of the state")
+            raise _Unhashable("an iterator of a deque is part of the state")
         if kind_of(inside) not in {"dict", "set"}:
             return iterator.__reduce__()[2:] if kind_of(inside) == "list" else None  # the index, if it is not over
         try:
@@ -248,18 +252,18 @@ class _Namer:
             return (name, repr(value))
         if isinstance(value, BaseException):
             return (name, self.many(value.args), self.of(vars(value) or None), self.of(value.__cause__))
-        if type(value).__module__.startswith(_MODELS):
+        if type(value).__module__.startswith(ENGINE):
             if not isinstance(value, Model):
-                raise Unhashable(f"a {name} is part of the state")
+                raise _Unhashable(f"a {name} is part of the state")
             return (name, self.of(state_of(value)))
         own = type(value).__module__ not in sys.stdlib_module_names or type(value) is types.SimpleNamespace
         if isinstance(getattr(value, "__dict__", None), dict) and own:
             if any(
                 isinstance(item, types.MemberDescriptorType) for c in type(value).__mro__ for item in vars(c).values()
             ):
-                raise Unhashable("an object has slots")
+                raise _Unhashable("an object has slots")
             return (name, id(type(value)), *((key, self.of(item)) for key, item in value.__dict__.items()))
-        raise Unhashable(f"a {type(value).__qualname__} is part of the state")
+        raise _Unhashable(f"a {type(value).__qualname__} is part of the state")
 
     def _code(self, value: Any, name: str) -> Hashable:
         if isinstance(value, types.FunctionType):

@@ -6,6 +6,7 @@ import types
 from typing import Any
 
 from labkit.interleave.containers import ATOMS, View, kind_of
+from labkit.interleave.ops import ENGINE
 
 __all__ = ["is_data", "short", "text"]
 
@@ -48,7 +49,7 @@ def _object(value: Any, inner: Any) -> str:
     if isinstance(value, (types.FunctionType, types.MethodType, type, types.ModuleType)):
         return str(getattr(value, "__name__", "?"))
     fields = getattr(value, "__dict__", None)
-    if type(value).__module__.startswith("labkit.interleave"):
+    if type(value).__module__.startswith(ENGINE):
         return str(getattr(value, "name", type(value).__name__))
     if isinstance(fields, dict) and type(value).__module__ != "builtins":
         shown = [f"{name}={inner(item)}" for name, item in fields.items() if is_data(item)]
@@ -58,7 +59,7 @@ def _object(value: Any, inner: Any) -> str:
 
 def is_data(value: Any) -> bool:
     """Return True for what a person would call a value: no lock, thread, function, class or module."""
-    if type(value).__module__.startswith("labkit.interleave") and type(value) is not View:
+    if type(value).__module__.startswith(ENGINE) and type(value) is not View:
         return False
     return not isinstance(
         value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type, types.ModuleType)

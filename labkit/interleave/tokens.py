@@ -28,7 +28,7 @@ class Token(NamedTuple):
         schedule: Thread numbers.
         names: Shared names that threads write; they decide what counts as a step.
         attributes: Likewise, of attributes.
-        circle: 'livelock' or 'spins for ever' if the schedule ends where a round of it began, else empty.
+        circle: 'livelock' or 'spins' if the schedule ends where a round of it began, else empty.
     """
 
     source: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.interleave.containers import kind_of
+from labkit.interleave.ops import ENGINE
 from labkit.interleave.result import Shared, Step
 from labkit.interleave.text_of import is_data, short
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 _SHARED_MOST, _NESTED_MOST = 16, 3
-_MODELS = "labkit.interleave."
 
 
 class Recorder:
@@ -90,7 +90,7 @@ class Recorder:
         return found + sorted(program.world.enclosed().items())
 
     def _visit(self, name: str, value: Any, seen: set[int], depth: int) -> None:
-        model = type(value).__module__.startswith(_MODELS)
+        model = type(value).__module__.startswith(ENGINE)
         if id(value) in seen or depth > _NESTED_MOST:
             return
         fields = getattr(value, "__dict__", None)
@@ -111,7 +111,7 @@ class Recorder:
             pairs = list(dict.items(value)) if kind_of(value) == "dict" else list(enumerate(value))
             for key, item in pairs[:_SHARED_MOST]:
                 self._names[id(value), "item", key] = f"{name}[{key!r}]"
-                if type(item).__module__.startswith(_MODELS) or hasattr(item, "__dict__"):
+                if type(item).__module__.startswith(ENGINE) or hasattr(item, "__dict__"):
                     self._visit(f"{name}[{key!r}]", item, seen, depth + 1)
 
     def _shared(self) -> tuple[Shared, ...]:
@@ -123,7 +123,7 @@ class Recorder:
         ]
         for name, value in self._found:
             waiters = tuple(index for index, op in waiting if op.target is value)
-            if type(value).__module__.startswith(_MODELS):
+            if type(value).__module__.startswith(ENGINE):
                 rows.append(Shared(name, _model_text(value), self._writers.get(name, -1), owner_of(value), waiters))
             elif is_data(value):
                 writer = max((at for text, at in self._writers.items() if text.startswith(name)), default=-1)

@@ -11,9 +11,9 @@ from typing import Any
 
 from labkit.interleave import containers, known, models
 from labkit.interleave.containers import ATOMS, View, kind_of
-from labkit.interleave.copies import MODELS, Copies
+from labkit.interleave.copies import Copies
 from labkit.interleave.known import PLAIN_TYPES, Kind
-from labkit.interleave.ops import READ, CannotCheck, Place
+from labkit.interleave.ops import ENGINE, READ, CannotCheck, Place
 from labkit.interleave.outside import of_dataclass, rewritable_module
 from labkit.interleave.rewrite import SPECIAL
 
@@ -65,7 +65,7 @@ class World(Copies):
         if meta not in {type, ABCMeta, enum.EnumMeta} and id(meta) not in self._classes:
             return False  # its code would run whenever an object is made
         for item in kind.__mro__[:-1]:
-            if item.__module__.startswith(MODELS) or id(item) in self._classes or known.kind(item) is not Kind.UNKNOWN:
+            if item.__module__.startswith(ENGINE) or id(item) in self._classes or known.kind(item) is not Kind.UNKNOWN:
                 continue
             functions = [value for value in vars(item).values() if isinstance(value, types.FunctionType)]
             if item.__module__ != "abc" and not functions and not rewritable_module(item.__module__):
@@ -92,7 +92,7 @@ class World(Copies):
         if isinstance(value, (*PLAIN_TYPES, types.FunctionType, types.MethodType, types.ModuleType, type)):
             return
         kind = type(value)
-        if kind_of(value) or isinstance(value, _TOOLS) or kind is View or kind.__module__.startswith(MODELS):
+        if kind_of(value) or isinstance(value, _TOOLS) or kind is View or kind.__module__.startswith(ENGINE):
             return
         if kind.__module__ in {"builtins", "itertools", "functools"} and not models.is_real(value):
             return
