@@ -30,6 +30,10 @@ __all__ += ["of_dataclass", "refuser", "rewritable_module", "slots_of"]
 
 REWRITTEN_LIBRARY = {"contextlib", "collections", "abc", "types"}
 _HANDS_OFF = {"labkit", "IPython", "ipykernel", "builtins", "traitlets", "numpy", "pandas", "pytest", "_pytest"}
+_PROGRAMS = (
+    "labkit.course.",
+    "labkit.experiments.",
+)  # programs like a student's
 DESCRIPTORS: tuple[type, ...] = (  # parts of classes that need no twin, or get one
     *(types.FunctionType, types.BuiltinFunctionType, types.MemberDescriptorType, types.GetSetDescriptorType),
     *(types.MethodType, types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType),
@@ -73,7 +77,7 @@ def rewritable_module(name: str) -> bool:
     """Return True if functions of a module run rewritten: a student's, not the library's."""
     top = name.partition(".")[0]
     if top in _HANDS_OFF:
-        return False
+        return name.startswith(_PROGRAMS)
     return name in REWRITTEN_LIBRARY or top not in sys.stdlib_module_names or top == "__main__"
 
 

@@ -13,6 +13,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from labkit.course import session
 from labkit.errors import BadValue
 from labkit.runs.keepers import discard_spare, prewarm
 from labkit.runs.plan import blocks, chosen_arms, plan
@@ -154,6 +155,7 @@ class Bench:
                 self._place.update(lambda: results.report(self.experiment, self.latest, final=False))
         finally:
             self.controls.busy(on=False)
+            session.note(self.experiment.name, self.latest)
         if request.number == self._asked:
             self._finish(len(trials), time.monotonic() - began)
             prewarm(trials[0], limits=self.experiment.limits)  # the next slider's first event comes at once

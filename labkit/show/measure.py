@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, overload
 
 from labkit import experiments, ledger, tables
+from labkit.course import session
 from labkit.errors import BadValue
 from labkit.model import Experiment
 from labkit.runs.plan import blocks, plan
@@ -110,6 +111,7 @@ def measure(
     finally:
         if live:
             live.stop()  # does nothing if it has ended
+        session.note(subject.name, runs)
     seconds = time.monotonic() - began
     if not failed:  # else the failure stays on the page
         place.update(lambda: f"<p>{len(runs)} runs in {seconds:.1f} s, order seed {order}. {note}</p>", now=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit import experiments, ledger
+from labkit.course import session
 from labkit.errors import BadValue
 from labkit.runs.machine import machine
 from labkit.show import html
@@ -74,6 +75,7 @@ def setup(slug: str) -> Passport:
     lessons = list(dict.fromkeys([_START, *(claim.lesson for claim in known.values())]))
     if lesson not in lessons:
         raise BadValue("slug", slug, ", ".join(lessons), "Give the lesson's name, as in its file name.")
+    session.begin_lesson(lesson)
     found = machine()
     expected: list[str] = []
     for experiment in experiments.load_all():

@@ -1,0 +1,137 @@
+"""The values that a lesson is made of. Rule: frozen; one file per lesson holds one `Lesson`, named LESSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pandas import DataFrame
+
+    from labkit.interleave.result import Result
+
+__all__ = ["Came", "Exercise", "Lesson", "Option", "Prediction", "Probe", "Question", "WrongAnswer"]
+
+
+class Came(NamedTuple):
+    """What came out, as one of the answers that a student could choose.
+
+    Attributes:
+        answer: Number of the answer that the runs speak for, from 0; None if they speak for none of them.
+        sentence: One sentence with the number that decided.
+    """
+
+    answer: int | None
+    sentence: str
+
+
+class Prediction(NamedTuple):
+    """How a question that was asked before a run is answered by the run.
+
+    Attributes:
+        about: Name of the experiment whose runs answer it.
+        answers_count: How many answers the lesson offers.
+        came: Says which answer the runs speak for; None while they cannot tell.
+    """
+
+    about: str
+    answers_count: int
+    came: Callable[[DataFrame], Came | None]
+
+
+class Option(NamedTuple):
+    """One answer of a question, and why it is right or wrong."""
+
+    text: str
+    reason: str
+    right: bool = False
+
+
+class Question(NamedTuple):
+    """One question of 'Check yourself': exactly one option is right."""
+
+    id: str
+    text: str
+    options: tuple[Option, ...]
+
+
+class WrongAnswer(NamedTuple):
+    """An answer that students give, and what the check must say to it.
+
+    Attributes:
+        name: What is wrong with it, in few words.
+        source: What the student typed.
+        message: Words that stand in the message of its rejection, and in no other one's of this exercise.
+    """
+
+    name: str
+    source: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One exploration of a student's answer.
+
+    Attributes:
+        source: Python that is put after the student's: it defines what follows, and may call the student's functions.
+        workers: Names of the functions that run as threads.
+        setup: Name of the function or class that makes the state; empty if there is none.
+        check: Name of the function that says whether the end is right; empty if every end is.
+        outcome: Name of the function that says what counts as the outcome; empty for the visible state.
+        judge: What the result says of the answer: a message to the student, empty if this probe has nothing against it.
+    """
+
+    source: str
+    workers: tuple[str, ...]
+    setup: str = ""
+    check: str = ""
+    outcome: str = ""
+    judge: Callable[[Result], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exercise:
+    """A task, its stub and solution, the wrong answers that are known, and the explorations that tell them apart.
+
+    Attributes:
+        id: Slug, unique in the course.
+        kind: What the student does.
+        minutes: How long it takes.
+        task: What is asked, in Markdown-free words; code between backticks.
+        names: Functions that the answer must define.
+        stub: What the lesson's cell holds at first.
+        solution: One right answer.
+        hints: Three, each more telling than the one before.
+        wrong: Answers that must be rejected, each with its own message.
+        probes: Explored in order; the first that has something against the answer decides.
+    """
+
+    id: str
+    kind: Literal["tweak", "fix the bug", "break it"]
+    minutes: int
+    task: str
+    names: tuple[str, ...]
+    stub: str
+    solution: str
+    hints: tuple[str, str, str]
+    wrong: tuple[WrongAnswer, ...]
+    probes: tuple[Probe, ...]
+
+
+class Lesson(NamedTuple):
+    """What one lesson asks: predictions before runs, exercises, and three questions at the end.
+
+    Attributes:
+        slug: As in the name of its notebook and in ``data/claims.csv``.
+        predictions: How each prediction is answered, by the id that the notebook gives it.
+        exercises: Tweak, fix, break.
+        quiz: Three questions.
+    """
+
+    slug: str
+    predictions: Mapping[str, Prediction]
+    exercises: tuple[Exercise, ...]
+    quiz: tuple[Question, ...]
