@@ -37,7 +37,7 @@ help:
 	@echo 'make test      linter, types, and all tests with the notebooks and a real browser (ARGS="-k name" to choose)'
 	@echo 'make soak      the long form of the tests of safety and explorer: half an hour, one table (ARGS="--minutes 5" for less)'
 	@echo 'make bench     the figures of labkit itself, each beside its yardstick'
-	@echo 'make record    run the experiments of the recordings in data/ on this machine'
+	@echo 'make record    record lost updates on this machine, for data/recordings (ARGS="deadlock --machine NAME": a lesson)'
 	@echo 'make picture   draw the picture of the README from its recording'
 	@echo 'make clean     remove .venv and everything else that can be made again'
 

@@ -27,22 +27,34 @@ if TYPE_CHECKING:
     from labkit.runs.recording import save
     from labkit.runs.supervise import run, start
     from labkit.show.bench import bench
+    from labkit.show.claims import claims
+    from labkit.show.evidence import evidence
+    from labkit.show.exercise import exercise
     from labkit.show.explorer import explore
     from labkit.show.measure import load, measure
     from labkit.show.passport import setup
+    from labkit.show.predict import predict
+    from labkit.show.present import present
+    from labkit.show.quiz import quiz
     from labkit.tables import frame, timeline
 
 __version__ = "0.1.0"
 __all__ = [
     "LabError",
     "bench",
+    "claims",
     "emit",
+    "evidence",
+    "exercise",
     "experiment",
     "explore",
     "frame",
     "load",
     "machine",
     "measure",
+    "predict",
+    "present",
+    "quiz",
     "run",
     "save",
     "setup",
@@ -51,13 +63,19 @@ __all__ = [
 ]
 _ROOMS = {
     "bench": "show.bench",
+    "claims": "show.claims",
     "emit": "child.emit",
+    "evidence": "show.evidence",
+    "exercise": "show.exercise",
     "experiment": "experiments",
     "explore": "show.explorer",
     "frame": "tables",
     "load": "show.measure",
     "machine": "runs.machine",
     "measure": "show.measure",
+    "predict": "show.predict",
+    "present": "show.present",
+    "quiz": "show.quiz",
     "run": "runs.supervise",
     "save": "runs.recording",
     "setup": "show.passport",
@@ -67,12 +85,15 @@ _ROOMS = {
 
 
 def _show_runs_in_notebooks() -> None:
-    """Let IPython show a `Run` as a card; the card is loaded when the first run is shown."""
+    """Let IPython show a `Run` as a card and a `LiveRun` live; what draws them is loaded when the first is shown."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell and shell.display_formatter:
         html = shell.display_formatter.formatters["text/html"]
         html.for_type_by_name(
             "labkit.model", "Run", lambda run: importlib.import_module("labkit.show.html").run_card(run)
+        )
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(
+            "labkit.runs.supervise", "LiveRun", lambda run: importlib.import_module("labkit.show.live_run").follow(run)
         )
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Line", "Row", "blank", "dots", "lines", "log_axis", "note"]
 
 _LARGE, _TEXT, _SMALL = 18, 14, 12  # points
-_ROOM = 270  # points that the rows of a figure 4.5 inches high share
+_ROOM = 60  # points that the rows share for each inch of the figure's height
+_LINES_ROOM = 35  # the same for the lines of texts that have several
+_GAP_IN = 0.2925  # between labels at the ends of lines
 
 
 class Row(NamedTuple):
@@ -65,7 +67,11 @@ def dots(ax: Axes, rows: Sequence[Row]) -> None:
     """Draw a horizontal dot plot, the first row on top. Sets ticks and limits of the y axis."""
     places: dict[str, list[float]] = {}
     grouped, y = len({row.label for row in rows}) < len(rows), 0.0
-    size = min(_SMALL if grouped else _LARGE, _ROOM / len(rows))
+    height_in = _height_in(ax)
+    size = min(_SMALL if grouped else _LARGE, _ROOM * height_in / len(rows))
+    tall = max((1 + row.text.count("\n") for row in rows), default=1)
+    if tall > 1:
+        size = min(size, _LINES_ROOM * height_in / (tall * len(rows)))
     for row in rows:
         y += 0.5 if grouped and places and row.label not in places else 0.0  # air between groups
         places.setdefault(row.label, []).append(y)
@@ -114,7 +120,7 @@ def lines(ax: Axes, series: Sequence[Line]) -> None:
         ends.append((middles[-1], line))
     to_axes = ax.transData + ax.transAxes.inverted()  # works on any scale
     heights = [float(to_axes.transform((0, y))[1]) for y, _ in ends]
-    gap = 0.065 * max(1 + line.label.count("\n") for line in series)
+    gap = _GAP_IN / _height_in(ax) * max(1 + line.label.count("\n") for line in series)
     for height, place, (_, line) in zip(heights, _apart(heights, gap), ends, strict=True):
         ax.annotate(
             line.label,
@@ -171,6 +177,12 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
 
 def _top(group: Sequence[float], gap: float) -> float:
     return median(group) + gap * (len(group) - 1) / 2
+
+
+def _height_in(ax: Axes) -> float:
+    """Return the height of the whole figure; for a projector it is smaller, so that all on it is larger."""
+    figure = ax.get_figure()
+    return float(figure.get_figheight()) if figure else 4.5  # type: ignore[union-attr]  # in no figure of a figure
 
 
 def _finish(ax: Axes, grid: str) -> None:

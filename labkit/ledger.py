@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.errors import BadRecording
+from labkit.errors import BadRecording, BadValue
 from labkit.model import Claim
 
 if TYPE_CHECKING:
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from labkit.model import Experiment, Verdict
 
-__all__ = ["claims", "judge"]
+__all__ = ["NOT_BUILT", "claims", "judge", "lesson_slug"]
 
+NOT_BUILT = "not built yet"  # stands in the place of an experiment and its judge
 _FILE = Path(__file__).resolve().parent.parent / "data" / "claims.csv"
 _ADVICE = "Restore the file from git, or mend the line"
 
@@ -27,7 +28,8 @@ def claims() -> dict[str, Claim]:
         Claims by id, in the order of the file.
 
     Raises:
-        BadRecording: If the file is missing, its header differs, a cell is missing or empty, or an id stands twice.
+        BadRecording: If the file is missing, its header differs, a cell is missing or empty, an id stands twice, or
+            only one of experiment and judge is built.
     """
     if not _FILE.is_file():
         raise BadRecording(str(_FILE), 0, "is missing", "Use labkit from a clone of its repository")
@@ -45,6 +47,19 @@ def claims() -> dict[str, Claim]:
         except csv.Error as error:
             raise BadRecording(str(_FILE), reader.line_num, str(error), _ADVICE) from error
     return ledger
+
+
+def lesson_slug(name: object) -> str:
+    """Return a lesson that has claims, given its name; the number before it may be given too.
+
+    Raises:
+        BadValue: If no claim belongs to such a lesson.
+    """
+    slug = name.lstrip("0123456789_") if isinstance(name, str) else ""
+    known = list(dict.fromkeys(claim.lesson for claim in claims().values()))
+    if slug not in known:
+        raise BadValue("lesson", name, ", ".join(known), "Give the lesson's name, as in its file name.")
+    return slug
 
 
 def judge(experiment: Experiment, table: DataFrame) -> dict[str, Verdict]:
@@ -66,4 +81,9 @@ def _claim(cells: list[str], line: int) -> Claim:
     for name, cell in zip(Claim._fields, cells, strict=True):
         if not cell.strip():
             raise BadRecording(str(_FILE), line, f"has an empty {name}", _ADVICE)
-    return Claim(*cells)
+    claim = Claim(*cells)
+    if (claim.experiment == NOT_BUILT) != (claim.judge == NOT_BUILT):
+        raise BadRecording(
+            str(_FILE), line, f"names only one of experiment and judge; the other is {NOT_BUILT}", _ADVICE
+        )
+    return claim

@@ -287,13 +287,25 @@ class Machine:
 
 
 class Claim(NamedTuple):
-    """One sentence of the article, from ``data/claims.csv``."""
+    """One sentence of the article, from ``data/claims.csv``.
+
+    Attributes:
+        id: Unique, such as ``"memory.race"``.
+        article_section: Heading under which the article says it.
+        claim: What it says, as one sentence.
+        lesson: Slug of the lesson that takes it up.
+        measured_by: What has to be measured to judge it.
+        experiment: Name of the experiment that measures it, or ``"not built yet"``.
+        judge: Name of the function in the experiment's file that judges it, or ``"not built yet"``.
+    """
 
     id: str
     article_section: str
     claim: str
     lesson: str
     measured_by: str
+    experiment: str
+    judge: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ def pytest_configure(config):
     os.environ.setdefault("LABKIT_QUICK", "1")
     folder = tempfile.mkdtemp(prefix="labtests-")
     os.environ["TMPDIR"] = tempfile.tempdir = folder
+    os.environ["LABKIT_PROGRESS"] = os.path.join(folder, "progress.jsonl")  # never the user's own
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 

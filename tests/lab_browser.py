@@ -34,7 +34,7 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 START_S, READY_S, RUN_S, STOP_S = 60, 90, 180, 15  # on a shared machine with two cores; usually 2, 3, 5 and 1
@@ -71,6 +71,18 @@ RUN_ALL = """(limit_ms) => Promise.race([
   window.jupyterapp.commands.execute('notebook:run-all-cells'),
   new Promise((_, reject) => setTimeout(() => reject(new Error('the cells are still running')), limit_ms)),
 ])"""
+RUN_ONE = """async ([number, limit_ms]) => {
+  const {commands, shell} = window.jupyterapp, notebook = shell.currentWidget.content;
+  notebook.deselectAll();
+  notebook.activeCellIndex = number;
+  await notebook.scrollToItem(number);
+  const ran = commands.execute('notebook:run-cell');
+  await Promise.race([ran, new Promise(resolve => setTimeout(resolve, limit_ms))]);
+}"""
+RESTART = """async () => {
+  const context = window.jupyterapp.shell.currentWidget.sessionContext;
+  await context.session.kernel.restart();
+}"""
 ASK = """async (expression) => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   const request = {code: '', silent: true, store_history: false, user_expressions: {answer: expression}};
@@ -161,6 +173,7 @@ def server_environment(folder: Path) -> dict[str, str]:
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         "IPYTHONDIR": "ipython",
+        "LABKIT_PROGRESS": "progress.jsonl",  # a student who begins
     }
     environment = {**os.environ, **{name: str(folder / place) for name, place in places.items()}}
     environment.pop("PYTEST_CURRENT_TEST", None)  # ipykernel behaves otherwise when it sees it
@@ -234,6 +247,29 @@ class Desk:
     def run_all(self) -> None:
         """Run every cell, and return when the last one has finished."""
         self.page.evaluate(RUN_ALL, RUN_S * 1000)
+
+    def run_cell(self, number: int, *, limit_s: float = RUN_S) -> None:
+        """Run one cell, counted from 0, and return when it has finished, or after `limit_s`."""
+        self.page.evaluate(RUN_ONE, [number, limit_s * 1000])
+
+    def type_cell(self, number: int, source: str) -> None:
+        """Replace the source of a cell and run it, all by keyboard; returns before it has finished."""
+        cell = self.cell(number)
+        cell.scroll_into_view_if_needed()
+        cell.get_by_role("textbox").first.focus()
+        for key in ("Control+a", "Delete"):
+            self.page.keyboard.press(key)
+        self.page.keyboard.insert_text(source)
+        self.page.keyboard.press("Control+Enter")
+
+    def cell(self, number: int) -> Locator:
+        """Find a cell of the notebook, counted from 0, with what it shows."""
+        return self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{number}']")
+
+    def restart_kernel(self, name: str) -> None:
+        """Restart the kernel, as the menu does; the notebook stays open, and shows what it showed."""
+        self.page.evaluate(RESTART)
+        self.wait_until_ready(name)
 
     def ask_kernel(self, expression: str) -> str:
         """Return the repr of an expression, as the kernel sees it now."""

@@ -1,16 +1,22 @@
 """Recordings: exact round trips, and files written by strangers."""
 
+import dataclasses
 import json
 import os
+import re
 import time
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import labkit as lab
 import labkit.runs.recording as room
+from labkit.course import session
 from labkit.errors import BadRecording, BadValue
+from labkit.experiments import experiment
 from labkit.model import KINDS, Ending, Event, Machine, Part, Receipt, Run, Trial
+from labkit.runs import recorded
 from labkit.runs.lines import LINE_BYTES_MOST, header, line_of
 from labkit.runs.recording import Recording, load, save
 
@@ -315,3 +321,176 @@ def test_a_missing_folder_and_a_folder_as_file_are_refused(tmp_path):
 def test_one_run_by_itself_is_refused_with_advice(tmp_path, runs):
     with pytest.raises(BadValue, match="into a list"):
         save(runs, tmp_path / "runs")
+
+
+# ------------------------------------------------------------------------------- replayed in place of a live run
+
+LOST = experiment("lost updates")
+
+
+def lost(arm="threads", block=0, **params):
+    """Return a finished run of the lost updates, as if it had been recorded."""
+    trial = Trial(workload="m:f", experiment=LOST.name, arm=arm, params={**LOST.defaults, **params}, block=block)
+    result = dict.fromkeys(LOST.columns, 0.5) | {"lost_count": 1, "rounds_with_loss_count": 1}
+    return Run(trial=trial, ending=Ending.FINISHED, elapsed_s=0.1, python="3.13.0t", result=result)
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch):
+    """Give a folder of recordings that holds one: of two arms, with 2 workers, and threads with 4 and with a lock."""
+    monkeypatch.setattr(recorded, "RECORDINGS", tmp_path)
+    monkeypatch.setattr("labkit.runs.keepers._spawn", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr(session, "note", lambda *_: pytest.fail("recorded runs were noted as the student's"))
+    runs = [lost(arm, block) for block in range(3) for arm in ("threads", "isolated processes")]
+    runs += [lost(block=block, workers=4) for block in range(3)]
+    runs += [lost(block=0, lock=True), ONE]
+    save(runs, tmp_path / "lost_updates-attic.jsonl", machine=HERE)
+    return tmp_path
+
+
+def test_a_measurement_can_be_replayed_by_the_name_of_the_machine(recordings):
+    both = ["threads", "isolated processes"]
+    shown = lab.measure("lost updates", arms=both, recorded="attic")
+    assert {run.trial.arm for run in shown} == set(both)
+    assert len(shown) == 6
+    label = "Recorded, not measured here: attic (Linux 6.1, 1.5 cores, Python 3.13.0t)."
+    assert label in shown._repr_html_()
+    assert label in repr(shown)
+
+
+def test_a_replay_shows_the_runs_that_were_asked_for_and_no_others(recordings):
+    assert [run.trial.params["workers"] for run in lab.measure(LOST, arms="threads", workers=4, recorded="attic")] == [
+        4
+    ] * 3
+    swept = lab.measure(LOST, arms=["threads"], workers=[2, 4], recorded="attic")
+    assert [run.trial.params["workers"] for run in swept] == [2] * 3 + [4] * 3
+    assert [run.trial.params["lock"] for run in lab.measure(LOST, arms="threads", lock=True, recorded="attic")] == [
+        True
+    ]
+    assert len(lab.measure(LOST, arms="threads", repeats=1, recorded="attic")) == 3  # no recorded run is left out
+
+
+@pytest.mark.parametrize("made", [str, lambda path: path], ids=["text", "path"])
+def test_a_recording_can_be_named_by_its_path(recordings, made):
+    path = made(recordings / "lost_updates-attic.jsonl")
+    shown = lab.measure(LOST, arms=["threads"], recorded=path)
+    assert len(shown) == 3
+    assert "Recorded, not measured here: lost_updates-attic.jsonl (" in shown.note
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            {"workers": 8},
+            "setting is 'threads with workers=8'; allowed: what was recorded as attic: the defaults (only ",
+        ),
+        ({"workers": [2, 8]}, "setting is 'threads with workers=8'"),
+        ({"workers": 4, "lock": True}, "setting is 'threads with lock=True, workers=4'"),
+        ({"workers": 8}, "workers=4 (only threads); lock=True (only threads)"),
+        ({"arms": None}, "setting is 'processes sharing memory with the defaults'"),
+        ({"workers": 99}, "workers is 99; allowed: a whole number from 1 to 8"),
+        ({"workers": True}, "workers is True; allowed: a whole number"),
+        ({"lock": 1}, "lock is 1; allowed: False, True"),
+        ({"arms": ["thread"]}, "arms is 'thread'; allowed: 'threads'"),
+        ({"colour": 1}, "parameter is 'colour'; allowed: 'body'"),
+        ({"repeats": 0}, "repeats is 0; allowed: a whole number from 1 to 1000"),
+        (
+            {"recorded": "cellar"},
+            "recorded is 'cellar'; allowed: a machine that recorded 'lost updates' (attic), or a ",
+        ),
+        ({"recorded": ""}, "recorded is ''; allowed: the name of a machine, or a path"),
+        ({"recorded": 3}, "recorded is 3; allowed: the name of a machine, or a path"),
+        ({"recorded": b"attic"}, "recorded is b'attic'; allowed: the name"),
+        ({"recorded": "a\0b"}, "allowed: the name of a machine, or a path"),
+        ({"recorded": True}, "recorded is True; allowed: the name"),
+    ],
+)
+def test_what_was_not_recorded_or_is_not_allowed_is_refused(recordings, asked, words):
+    with pytest.raises(BadValue, match=re.escape(words)):
+        lab.measure(LOST, **{"arms": ["threads"], "recorded": "attic", **asked})
+
+
+def test_a_recording_of_something_else_or_of_an_older_experiment_is_refused(recordings):
+    with pytest.raises(BadValue, match="a machine that recorded 'crash' \\(none yet\\)"):
+        lab.measure("crash", recorded="attic")
+    with pytest.raises(BadValue, match="with runs of 'crash' as it is today; this one holds none"):
+        lab.measure("crash", recorded=recordings / "lost_updates-attic.jsonl")
+    older = dataclasses.replace(lost(), result={"lost_ratio": 0.5})
+    save([older], recordings / "lost_updates-old.jsonl", machine=HERE)
+    with pytest.raises(BadValue, match="this one holds runs without numbers for added_count, lost_count, rounds_"):
+        lab.measure(LOST, recorded="old")
+
+
+@pytest.mark.parametrize("value", ["0.5", [0.5], {"value": 0.5}, "<script>"])
+def test_a_recorded_column_that_holds_no_number_is_refused(recordings, value):
+    wrong = dataclasses.replace(lost(), result={**lost().result, "lost_ratio": value})
+    save([lost(), wrong], recordings / "lost_updates-odd.jsonl", machine=HERE)
+    with pytest.raises(BadValue, match="this one holds runs without numbers for lost_ratio"):
+        lab.measure(LOST, arms="threads", recorded="odd")
+
+
+def test_parameters_that_no_experiment_has_are_never_asked_for(recordings):
+    odd = [lost(workers=[2]), lost(workers={"a": 2}), lost(workers=2.0), lost(workers=True), lost(more=1)]
+    save(odd, recordings / "lost_updates-odd.jsonl", machine=HERE)
+    with pytest.raises(
+        BadValue, match=re.escape("recorded as odd: workers=[2] (only threads); workers={'a': 2} (only ")
+    ):
+        lab.measure(LOST, arms="threads", recorded="odd")
+
+
+@pytest.mark.parametrize("ask", [lab.measure, lab.bench])
+def test_a_damaged_recording_is_refused_with_its_line(recordings, ask):
+    path = recordings / "lost_updates-attic.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"ending":"finished"', b'"ending":"vanished"', 1))
+    with pytest.raises(BadRecording, match=r"line 2: run\.ending is not one of"):
+        ask(LOST, recorded="attic")
+    with pytest.raises(BadRecording, match="cannot be opened"):
+        ask(LOST, recorded="./none")
+
+
+def shown_by(panel):
+    """Show a bench without a front end, and return what its place holds."""
+    contents = []
+    panel._place.update = lambda make, **_: contents.append(make())
+    panel._ask()
+    panel.wait()
+    return contents
+
+
+def test_a_bench_replays_the_setting_of_its_sliders(recordings):
+    panel = lab.bench(LOST, arms=["threads", "isolated processes"], recorded="attic")
+    contents = shown_by(panel)
+    assert "Recorded, not measured here: attic" in contents[-1]
+    assert "Not recorded" not in contents[-1]
+    assert contents[-1].count("<img") == 1
+    assert len(panel.latest) == 6
+    assert "6 runs recorded as attic." in panel.controls._words.value
+
+
+def test_a_bench_says_what_was_not_recorded(recordings):
+    panel = lab.bench(LOST, arms=["threads", "isolated processes"], recorded="attic")
+    shown_by(panel)
+    contents = []
+    panel._place.update = lambda make, **_: contents.append(make())
+    panel.controls._sliders["workers"].value = 4
+    panel.wait()
+    assert "Not recorded at this setting: isolated processes with workers=4." in contents[-1]
+    assert len(panel.latest) == 3
+    panel.controls._sliders["workers"].value = 8
+    panel.wait()
+    assert "<img" not in contents[-1]
+    assert "Not recorded at this setting: threads, isolated processes with workers=8." in contents[-1]
+    assert "Recorded are: the defaults (only threads, isolated processes); workers=4 (only threads)" in contents[-1]
+    assert panel.latest == []
+    assert "Not recorded at this setting." in panel.controls._words.value
+    panel.controls._sliders["workers"].value = 2
+    panel.wait()
+    assert len(panel.latest) == 6
+    assert len(panel.runs) == 9  # each recorded run once
+
+
+@pytest.mark.parametrize("asked", [{"recorded": "cellar"}, {"recorded": 3}, {"workers": 99}, {"arms": ["thread"]}])
+def test_a_bench_refuses_at_once_what_is_not_allowed(recordings, asked):
+    with pytest.raises(BadValue, match="; allowed: "):
+        lab.bench(LOST, **{"recorded": "attic", **asked})

@@ -59,6 +59,8 @@ def _report(task: dict[str, Any]) -> bool:
     worker = os.getpid()
     try:
         workload = _load(task["workload"], task["source"])
+        if task.get("watch"):
+            importlib.import_module("labkit.child.watch").begin()
         send(["begin", time.monotonic_ns(), _version()])
         began_ns = time.monotonic_ns()
         value = workload(**task["params"])

@@ -64,11 +64,13 @@ class WrongAnswer(NamedTuple):
         name: What is wrong with it, in few words.
         source: What the student typed.
         message: Words that stand in the message of its rejection, and in no other one's of this exercise.
+        shown: False if there is no schedule to step through, as when nothing goes wrong where something should.
     """
 
     name: str
     source: str
     message: str
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,8 @@ class Probe:
     """One exploration of a student's answer.
 
     Attributes:
-        source: Python that is put after the student's: it defines what follows, and may call the student's functions.
+        source: Python that is put after the student's: it defines what follows, may call the student's functions, and
+            may replace what is given.
         workers: Names of the functions that run as threads.
         setup: Name of the function or class that makes the state; empty if there is none.
         check: Name of the function that says whether the end is right; empty if every end is.
@@ -98,27 +101,33 @@ class Exercise:
 
     Attributes:
         id: Slug, unique in the course.
+        title: What the answer achieves, in few words.
         kind: What the student does.
         minutes: How long it takes.
         task: What is asked, in Markdown-free words; code between backticks.
-        names: Functions that the answer must define.
-        stub: What the lesson's cell holds at first.
+        given: Python that the answer may use: it runs before the answer, and the card shows it.
+        names: Functions that the answer must define, in the order of the stub.
+        stub: What the lesson's cell holds at first: the definitions of `names`, and nothing else.
         solution: One right answer.
         hints: Three, each more telling than the one before.
         wrong: Answers that must be rejected, each with its own message.
         probes: Explored in order; the first that has something against the answer decides.
+        moral: What a right answer shows: one sentence, said when it is right.
     """
 
     id: str
+    title: str
     kind: Literal["tweak", "fix the bug", "break it"]
     minutes: int
     task: str
+    given: str
     names: tuple[str, ...]
     stub: str
     solution: str
     hints: tuple[str, str, str]
     wrong: tuple[WrongAnswer, ...]
     probes: tuple[Probe, ...]
+    moral: str
 
 
 class Lesson(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from labkit.model import KINDS, Ending, Event, Receipt, Run
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Heard"]
 
+_WATCH = os.path.join("labkit", "child", "watch.py")
+
 
 class Heard:
     """What has been received of one run so far."""
@@ -23,6 +26,7 @@ class Heard:
         self.trial, self.limits = trial, limits
         self.events: list[Event] = []
         self.processes_most_count = 0  # alive at once, by the heartbeats
+        self.lines_count: int | None = None  # printed so far, by the heartbeats; None if they do not say
         self.began_ns: int | None = None
         self.python = ""
         self.result: dict[str, Any] | None = None
@@ -33,7 +37,9 @@ class Heard:
     def take(self, kind: str, payload: bytes) -> None:
         """Take one frame: ``H`` comes from the keeper, ``E`` is whatever the worker wrote."""
         if kind == "H":
-            self.processes_most_count = max(self.processes_most_count, json.loads(payload)["processes_count"])
+            beat = json.loads(payload)
+            self.processes_most_count = max(self.processes_most_count, beat["processes_count"])
+            self.lines_count = beat.get("lines_count", self.lines_count)
             return
         try:
             tag, *rest = json.loads(payload, parse_constant=_refuse)
@@ -110,7 +116,7 @@ class Heard:
             result=self.result or {},
             reason=reason,
             error=self.error,
-            stacks=report.get("stacks", ""),
+            stacks=_without_watch(report.get("stacks", "")),
             output=report.get("output", ""),
             events=tuple(sorted(self.events, key=lambda event: event.t_ns)),
             damaged_count=self.damaged_count + report.get("dropped_count", 0),
@@ -139,6 +145,11 @@ class Heard:
             last = report["output"].strip().splitlines()[-1:]
             return Ending.NOT_STARTED, f"the interpreter exited with code {code}: {''.join(last) or 'it said nothing'}"
         return Ending.EXITED, reason
+
+
+def _without_watch(stacks: str) -> str:
+    """Leave out the thread that labkit itself adds to a run that is watched."""
+    return "\n\n".join(stack for stack in stacks.split("\n\n") if _WATCH not in stack)
 
 
 def _whole(value: object) -> bool:

@@ -18,7 +18,7 @@ from labkit.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FORMAT", "LINE_BYTES_MOST", "Wrong", "header", "line_of", "machine_of", "run_of"]
+__all__ = ["FORMAT", "LINE_BYTES_MOST", "Wrong", "header", "line_of", "machine_of", "parse", "run_of"]
 
 FORMAT = 1
 LINE_BYTES_MOST = 4 * MIB
@@ -72,7 +72,7 @@ def machine_of(line: bytes) -> Machine:
     Raises:
         Wrong: If it is not what `header` writes.
     """
-    value = _parse(line)
+    value = parse(line)
     if type(value) is not dict or "labkit_recording" not in value:
         raise Wrong("it is not the header that lab.save writes")
     number = value["labkit_recording"]
@@ -88,7 +88,7 @@ def run_of(line: bytes) -> Run:
     Raises:
         Wrong: If it is not what `line_of` writes.
     """
-    run: Run = _RUN("run", _parse(line))
+    run: Run = _RUN("run", parse(line))
     return run
 
 
@@ -109,7 +109,7 @@ def _same(read: Callable[[bytes], object], line: bytes, value: object, name: str
         raise BadValue(name, value, "JSON values", "Leave it out: it would come back changed.")
 
 
-def _parse(line: bytes) -> Any:
+def parse(line: bytes) -> Any:
     """Parse one line, strictly: JSON alone would take deep nesting, NaN, 1e999 and keys that appear twice."""
     if len(line) > LINE_BYTES_MOST:
         raise Wrong("it is longer than 4 MiB")

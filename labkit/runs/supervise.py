@@ -41,7 +41,7 @@ __all__ = ["LiveRun", "begin", "run", "start"]
 
 _LOOK_S = 0.5  # between two looks of one who waits, should he be passed over
 
-_OWN = {"workload", "deadline_s", "python", "limits"}  # parameters of `run` itself
+_OWN = {"workload", "deadline_s", "python", "limits", "watch"}  # parameters of `run` itself
 
 
 class LiveRun:
@@ -50,6 +50,7 @@ class LiveRun:
     def __init__(self, trial: Trial, *, python: str, limits: Limits, folder: str = "") -> None:
         """Describe a run; nothing is started yet. ``folder`` is where the child finds the workload's module."""
         self.trial, self.python, self.limits, self.folder = trial, python, limits, folder
+        self.watch = False  # True for a thread in the run that looks on
         self._heard = Heard(trial, self.limits)
         self._asked = time.monotonic()
         self._stopped = False
@@ -110,6 +111,17 @@ class LiveRun:
                 yield heard[seen - 1]
             if ended:
                 return
+
+    @property
+    def heard(self) -> Heard:
+        """What has been received so far; it grows until the run has ended."""
+        return self._heard
+
+    @property
+    def running_s(self) -> float:
+        """Wall time since the workload began, in seconds; 0 before that."""
+        began_ns = self._heard.began_ns
+        return 0.0 if began_ns is None else max(0.0, (time.monotonic_ns() - began_ns) / 1e9)
 
     def _launch(self) -> None:
         """Ask for the run to be conducted; asking again does nothing."""
@@ -202,13 +214,17 @@ def start(
     deadline_s: float = 10.0,
     python: str | None = None,
     limits: Limits | None = None,
+    watch: bool = False,
     **params: Json,
 ) -> LiveRun:
     """Run a function in a process of its own, and return at once.
 
+    In a notebook, the value that this returns shows itself live: time, output and Stop, and with ``watch`` who waits
+    for whom and the CPU used. The cell then waits until the run has ended; interrupting it stops the run.
+
     Takes and raises the same as `run`.
     """
-    live = _prepare(workload, deadline_s, python, limits, params)
+    live = _watched(_prepare(workload, deadline_s, python, limits, params), watch)
     live._launch()  # noqa: SLF001 - same module
     return live
 
@@ -219,6 +235,7 @@ def run(
     deadline_s: float = 10.0,
     python: str | None = None,
     limits: Limits | None = None,
+    watch: bool = False,
     **params: Json,
 ) -> Run:
     """Run a function in a process of its own, and wait for it.
@@ -231,6 +248,7 @@ def run(
         deadline_s: Wall time allowed for the function, in seconds: more than 0, at most 600.
         python: Interpreter to run it on, 3.10 or later; needs no packages. This one if left out.
         limits: What the run may use at most; see `labkit.limits.Limits`.
+        watch: True for one more thread in the run that notes ten times a second who waits for whom, and the CPU used.
         **params: Keyword arguments of the function: plain JSON values.
 
     Returns:
@@ -240,7 +258,7 @@ def run(
         BadWorkload: If the function cannot travel, or does not take these parameters.
         BadValue: If a parameter, the deadline or the interpreter is not allowed. No process has been started then.
     """
-    live = _prepare(workload, deadline_s, python, limits, params)
+    live = _watched(_prepare(workload, deadline_s, python, limits, params), watch)
     return _see_through(live)
 
 
@@ -285,6 +303,14 @@ def _prepare(
     return LiveRun(trial, python=path, limits=allowed, folder=parcel.folder)
 
 
+def _watched(live: LiveRun, watch: bool) -> LiveRun:  # noqa: FBT001 - of this module only
+    """Let a run that is not started yet be watched from inside, or not."""
+    if not isinstance(watch, bool):
+        raise BadValue("watch", watch, "True or False", "Leave it out to measure undisturbed.")
+    live.watch = watch
+    return live
+
+
 # ---------------------------------------------------------------------------------------------------- threads
 _requests: queue.SimpleQueue[LiveRun] = queue.SimpleQueue()
 _starters: list[int] = []
@@ -316,5 +342,6 @@ def _task(live: LiveRun) -> dict[str, Any]:
         "params": dict(trial.params),
         "source": [list(part) for part in trial.source],
         "folder": live.folder,
+        "watch": live.watch,
         "limits": dataclasses.asdict(live.limits),
     }

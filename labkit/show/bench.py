@@ -17,6 +17,7 @@ from labkit.course import session
 from labkit.errors import BadValue
 from labkit.runs.keepers import discard_spare, prewarm
 from labkit.runs.plan import blocks, chosen_arms, plan
+from labkit.runs.recorded import Recorded, pick, recorded_as, settings_of
 from labkit.runs.supervise import LiveRun, begin
 from labkit.show import html, results
 from labkit.show.controls import Controls
@@ -24,6 +25,7 @@ from labkit.show.live import LivePlace
 from labkit.show.measure import chosen
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from labkit.model import Experiment, Json, Run, Trial
@@ -50,9 +52,17 @@ class Bench:
         error: What failed last, if anything did; it is shown in the panel as well.
     """
 
-    def __init__(self, experiment: Experiment, *, repeats: int, arms: Sequence[str], start: Mapping[str, Json]) -> None:
-        """Build the panel; nothing is measured before it is shown."""
-        self.experiment, self.repeats = experiment, repeats
+    def __init__(
+        self,
+        experiment: Experiment,
+        *,
+        repeats: int,
+        arms: Sequence[str],
+        start: Mapping[str, Json],
+        recorded: Recorded | None = None,
+    ) -> None:
+        """Build the panel; nothing is measured before it is shown, and nothing at all if there is a recording."""
+        self.experiment, self.repeats, self.recorded = experiment, repeats, recorded
         self.runs: list[Run] = []
         self.latest: list[Run] = []
         self.error: Exception | None = None
@@ -140,6 +150,9 @@ class Bench:
         """Run all trials of a request, unless it is stopped or a newer one comes."""
         self.latest = []
         arms = chosen_arms(self.experiment, request.arms)
+        if self.recorded:
+            self._replay(self.recorded, arms, request.settings)
+            return
         seed = random.SystemRandom().randrange(1 << 32)
         trials = plan(self.experiment, repeats=self.repeats, seed=seed, arms=arms, sweep=request.settings)
         began = time.monotonic()
@@ -159,6 +172,22 @@ class Bench:
         if request.number == self._asked:
             self._finish(len(trials), time.monotonic() - began)
             prewarm(trials[0], limits=self.experiment.limits)  # the next slider's first event comes at once
+
+    def _replay(self, recorded: Recorded, arms: list[str], settings: dict[str, Json]) -> None:
+        """Show what was recorded of a setting, and say what was not."""
+        trials = plan(self.experiment, repeats=1, seed=0, arms=arms, sweep=settings)
+        self.latest, missing = pick(recorded, trials)
+        seen = set(map(id, self.runs))
+        self.runs += [run for run in self.latest if id(run) not in seen]
+        lacking = f"Not recorded at this setting: {missing}." if missing else ""
+        note = f"{recorded.label} {lacking} Recorded are: {settings_of(recorded)}." if missing else recorded.label
+        if self.latest:
+            self._place.update(lambda: results.report(self.experiment, self.latest, note=note), now=True)
+        else:
+            shown = html.card("Not recorded at this setting", f"<p style='margin:4px 0'>{html.escape(note)}</p>")
+            self._place.update(lambda: shown, now=True)
+        count = len(self.latest)
+        self.controls.say(f"{count} runs recorded as {recorded.name}." if count else "Not recorded at this setting.")
 
     def _run(self, trial: Trial, request: int, tick: Callable[[], None]) -> Run | None:
         """Run one trial; None if its request was stopped, or a newer one has come."""
@@ -196,6 +225,7 @@ def bench(
     repeats: int | None = None,
     quick: bool | None = None,
     arms: Sequence[str] | None = None,
+    recorded: str | os.PathLike[str] | None = None,
     **start: Json,
 ) -> Bench:
     """Put sliders around an experiment: one per parameter, the arms to choose, Run and Stop.
@@ -208,10 +238,13 @@ def bench(
         repeats: Runs of each arm per setting; 7 if left out, 3 in quick mode.
         quick: True to repeat less. If left out, the environment variable LABKIT_QUICK decides.
         arms: Arms that are ticked at first; all if left out.
+        recorded: Name of a machine with a file in ``data/recordings``, or the path of a recording: the sliders choose
+            among its runs, or the panel says that a setting was not recorded. Nothing is started.
         **start: Where a slider stands at first, one of the values that it offers.
 
     Raises:
-        BadValue: If a name or a value is not allowed. No process has been started then.
+        BadValue: If a name or a value is not allowed, or there is no such recording. No process has been started then.
+        BadRecording: If the recording is damaged.
     """
     subject = chosen(experiment)
     count = blocks(repeats, quick)
@@ -220,4 +253,5 @@ def bench(
         if isinstance(value, (list, tuple, range)):
             raise BadValue(name, value, "one value, where the slider stands at first", "To sweep it, use lab.measure.")
     plan(subject, repeats=count, seed=0, arms=ticked, sweep=start)  # refuses what is not allowed
-    return Bench(subject, repeats=count, arms=ticked, start=start)
+    kept = None if recorded is None else recorded_as(subject, recorded)
+    return Bench(subject, repeats=count, arms=ticked, start=start, recorded=kept)

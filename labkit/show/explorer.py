@@ -28,16 +28,17 @@ from labkit.show.live import LivePlace
 from labkit.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from labkit.model import Json, Run
     from labkit.runs.supervise import LiveRun
     from labkit.runs.travel import Bundle
     from labkit.show.levels import Levels
 
-__all__ = ["Exploration", "explore", "explore_asked", "start_in_child"]
+__all__ = ["Exploration", "explore", "explore_asked", "explore_source", "start_in_child"]
 
 _MARGIN_S = 10.0  # the engine keeps its own time; beyond this something in the child does not come back
+_SHORT_MARGIN_S = 3.0  # for an exercise: its programs are small, and a student waits for the answer
 _QUIET_S = 0.5  # most explorations are over by then: no progress is shown before
 _MEMORY_BYTES = 1024 * MIB
 _IN_CHILD = "in a child process"
@@ -48,7 +49,7 @@ class Exploration(Result):
     """A `Result` that shows itself, and remembers what was asked.
 
     Attributes:
-        asked: The arguments of the exploration; None for one that was loaded.
+        asked: The arguments of the exploration; None for one that was loaded, or asked for as source.
         run: The run of the child process; None if there was none.
     """
 
@@ -172,16 +173,49 @@ def pack(what: Asked) -> Bundle:
     return pack_all(functions, what.names)
 
 
+def explore_source(
+    source: tuple[Part, ...],
+    workers: Sequence[str],
+    roles: Mapping[str, str],
+    limits: Mapping[str, float],
+    *,
+    token: str = "",
+) -> Exploration:
+    """Explore functions of source that is ready to travel, always in a child: how an exercise asks.
+
+    Args:
+        source: Pieces of source to run in order, in one namespace.
+        workers: Global names in it of the functions that run as threads.
+        roles: Global names of setup, check and outcome, where there are.
+        limits: ``executions_most``, ``seconds_most`` and ``steps_most``.
+        token: Replays one schedule; empty to explore.
+
+    Returns:
+        What was found; it cannot be replayed by itself.
+
+    Raises:
+        LabError: What the engine refuses, as in `explore`.
+    """
+    given = {**limits, "token": token}
+    params = {"functions": list(workers), "roles": dict(roles), "alone": False, "options": given}
+    deadline_s = limits["seconds_most"] + _SHORT_MARGIN_S
+    return _watched(None, given, lambda: _start(source, "explore_here", params, sys.executable, deadline_s))
+
+
 def start_in_child(what: Asked, bundle: Bundle, entry: str, params: dict[str, Json], deadline_s: float) -> LiveRun:
     """Start a function of `labkit.interleave.in_child` on what travels; return the live run."""
-    line = f"from labkit.interleave.in_child import {entry} as {ENTRY}\n"
-    source = (*bundle.source, Part("labkit", 1, line))
     roles = {role: bundle.names[role] for role in what.roles if role in bundle.names}
     workers = [bundle.names[_label(number)] for number in range(len(what.functions))]
     given = {"functions": workers, "roles": roles, "alone": what.alone, **params}
-    trial = Trial(workload=f"<cell>:{ENTRY}", arm="the exploration", params=given, source=source)
-    folder_of(trial.workload, source)  # refuses now what could not be imported there
     path = sys.executable if what.python is None else probe(what.python).path
+    return _start(bundle.source, entry, given, path, deadline_s)
+
+
+def _start(travels: tuple[Part, ...], entry: str, params: dict[str, Json], path: str, deadline_s: float) -> LiveRun:
+    line = f"from labkit.interleave.in_child import {entry} as {ENTRY}\n"
+    source = (*travels, Part("labkit", 1, line))
+    trial = Trial(workload=f"<cell>:{ENTRY}", arm="the exploration", params=params, source=source)
+    folder_of(trial.workload, source)  # refuses now what could not be imported there
     return begin(trial, python=path, limits=Limits(deadline_s=deadline_s, memory_bytes=_MEMORY_BYTES))
 
 
@@ -192,11 +226,16 @@ def _label(number: int) -> str:
 def _in_child(what: Asked, bundle: Bundle, given: dict[str, Json]) -> Exploration:
     if what.names:
         given = {**given, "outcome": list(what.names)}
+    deadline_s = what.limits["seconds_most"] + _MARGIN_S
+    return _watched(what, given, lambda: start_in_child(what, bundle, "explore_here", {"options": given}, deadline_s))
+
+
+def _watched(what: Asked | None, given: dict[str, Json], start: Callable[[], LiveRun]) -> Exploration:
+    """Start an exploration in a child, show how far it is, and make a result of how it ends."""
     meter = _Meter(given)
     live = None
     try:
-        deadline_s = what.limits["seconds_most"] + _MARGIN_S
-        live = start_in_child(what, bundle, "explore_here", {"options": given}, deadline_s)
+        live = start()
         for event in live.events():
             if event.kind == "sample" and event.name == PROGRESS:
                 meter.show(*event.value)
@@ -213,7 +252,7 @@ def _in_child(what: Asked, bundle: Bundle, given: dict[str, Json]) -> Exploratio
     return _of_run(what, run, meter)
 
 
-def _of_run(what: Asked, run: Run, meter: _Meter) -> Exploration:
+def _of_run(what: Asked | None, run: Run, meter: _Meter) -> Exploration:
     """Make a result of how the child ended."""
     if run.ending in (Ending.FINISHED, Ending.LINGERED) and run.result:
         if "refused" in run.result:
@@ -248,12 +287,12 @@ def _in_kernel(what: Asked, given: dict[str, Json], why: str) -> Exploration:
     return _remember(found, what, None, where)
 
 
-def _remember(found: Result, what: Asked, run: Run | None, where: str) -> Exploration:
+def _remember(found: Result, what: Asked | None, run: Run | None, where: str) -> Exploration:
     values = {name: getattr(found, name) for name in Result.__dataclass_fields__}
     return Exploration(**{**values, "where": where}, asked=what, run=run)
 
 
-def _unfinished(what: Asked, meter: _Meter, where: str) -> Exploration:
+def _unfinished(what: Asked | None, meter: _Meter, where: str) -> Exploration:
     reason = f"Interrupted after {meter.count}."
     found = Result(verdict="not finished", reason=reason, executions=meter.executions, seconds=meter.seconds)
     return _remember(found, what, None, where)

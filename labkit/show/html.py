@@ -8,6 +8,7 @@ import traceback
 from html import escape
 from typing import TYPE_CHECKING
 
+from labkit.show import wait_graph
 from labkit.units import in_words
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from labkit.model import Json, Receipt, Run, Verdict
 
 __all__ = [
+    "OUTCOME_MARKS",
     "alert",
     "card",
     "details",
@@ -38,7 +40,7 @@ _BOX = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-left:6px solid var(--jp-brand-color1,#1976d2);"
     "border-radius:4px;padding:8px 14px;margin:6px 0;max-width:960px;line-height:1.5"
 )
-_OUTCOME_MARKS = {"holds": "✔", "does not hold": "✘", "too close to call": "≈", "cannot be measured here": "?"}
+OUTCOME_MARKS = {"holds": "✔", "does not hold": "✘", "too close to call": "≈", "cannot be measured here": "?"}
 
 
 def card(title: str, *parts: str) -> str:
@@ -98,7 +100,7 @@ def sentences(verdicts: Iterable[tuple[str, Verdict]]) -> str:
     """Say each verdict in words, with the claim that it judges before it."""
     items = []
     for claim, verdict in verdicts:
-        mark = _OUTCOME_MARKS[verdict.outcome]
+        mark = OUTCOME_MARKS[verdict.outcome]
         reason = f" ({escape(verdict.reason)})" if verdict.reason else ""
         items.append(
             f"<p style='margin:6px 0'>The article: <q>{escape(claim)}</q><br>"
@@ -163,7 +165,7 @@ def progress_words(done: int, total: int, began: float) -> str:
 
 
 def run_card(run: Run) -> str:
-    """Show one run: how it ended, what it returned and printed, where its threads stood, what is left."""
+    """Show one run: how it ended, what it returned and printed, who waited for whom, what is left."""
     name = run.trial.arm or run.trial.workload
     returned = "".join(
         f"<li><code>{escape(key)}</code>: {escape(in_words(key, value) if not isinstance(value, str) else value)}</li>"
@@ -172,8 +174,19 @@ def run_card(run: Run) -> str:
     return card(
         f"The run of {name} {run.explain()}.",
         f"<ul style='margin:4px 0'>{returned}</ul>" if returned else "",
+        _last_look(run),
         details("Where every thread stood", run.stacks),
         details("Traceback", run.error),
         details("What it printed", run.output),
         f"<p style='margin:4px 0'>{escape(receipt_line([run.receipt]))}</p>",
     )
+
+
+def _last_look(run: Run) -> str:
+    """Show who waited for whom when the watch looked last, and the CPU used; nothing if the run was not watched."""
+    seen = wait_graph.glances(run.events)
+    if not seen:
+        return ""
+    when = f"<p>The last look, {escape(in_words('t_s', seen[-1].t_s))} after it began:</p>"
+    lines = wait_graph.lines_printed(run.output.count("\n"))  # where much was printed: of what was kept of it
+    return wait_graph.framed(when, wait_graph.graph(seen[-1].edges, wait_graph.step_line(seen) + lines))

@@ -11,10 +11,11 @@ from labkit.course import session
 from labkit.errors import BadValue
 from labkit.model import Experiment
 from labkit.runs.plan import blocks, plan
+from labkit.runs.recorded import pick_all, recorded_as, where
 from labkit.runs.recording import Recording
 from labkit.runs.recording import load as read
 from labkit.runs.supervise import begin
-from labkit.show import html, results
+from labkit.show import html, predict, results
 from labkit.show.live import LivePlace, progress_bar
 
 if TYPE_CHECKING:
@@ -63,19 +64,22 @@ class Measurement:
 
     def __repr__(self) -> str:
         """Say the verdicts in plain text."""
-        return results.in_text(self.experiment, self.runs, self.note)
+        compared = predict.compared_in_text(self.experiment.name, self.runs)
+        return results.in_text(self.experiment, self.runs, self.note) + compared
 
     def _repr_html_(self) -> str:
-        return results.report(self.experiment, self.runs, note=self.note)
+        compared = predict.compared(self.experiment.name, self.runs, self.note)
+        return results.report(self.experiment, self.runs, note=self.note) + compared
 
 
-def measure(
+def measure(  # noqa: PLR0913 - the whole public interface; all but the first by keyword
     experiment: Experiment | str,
     *,
     repeats: int | None = None,
     seed: int | None = None,
     quick: bool | None = None,
     arms: Sequence[str] | None = None,
+    recorded: str | os.PathLike[str] | None = None,
     **sweep: Json,
 ) -> Measurement:
     """Measure an experiment: every arm and setting once per block, each block in a shuffled order.
@@ -86,17 +90,23 @@ def measure(
         seed: Fixes the order; one is chosen, and stored in every trial, if left out.
         quick: True to repeat less. If left out, the environment variable LABKIT_QUICK decides.
         arms: Arms to run; all if left out.
+        recorded: Name of a machine with a file in ``data/recordings``, or the path of a recording: shows all of its
+            runs of these arms and settings in place of new ones. Nothing is started, and nothing counts as yours.
         **sweep: A value, or a list of values, per parameter; the rest keep their defaults.
 
     Returns:
         The runs. Interrupting the kernel ends the run in flight and returns those that were measured.
 
     Raises:
-        BadValue: If a name or a value is not allowed. No process has been started then.
+        BadValue: If a name or a value is not allowed, or was not recorded. No process has been started then.
+        BadRecording: If the recording is damaged.
     """
     subject = chosen(experiment)
     order = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     trials = plan(subject, repeats=blocks(repeats, quick), seed=order, arms=arms, sweep=sweep)
+    if recorded is not None:
+        kept = recorded_as(subject, recorded)
+        return Measurement(subject, pick_all(kept, trials), note=kept.label)
     runs: list[Run] = []
     place, began, live, note = LivePlace(), time.monotonic(), None, ""
     failed = False
@@ -144,9 +154,8 @@ def load(path: str | os.PathLike[str]) -> Measurement | Recording:
     known = {experiment.name: experiment for experiment in experiments.load_all()}
     if len(names) != 1 or not names <= known.keys():
         return recorded
-    there = recorded.machine
-    where = f"{there.system}, {there.cores_count:g} cores, Python {there.python}"
-    return Measurement(known[names.pop()], recorded.runs, note=f"Recorded, not measured here: {where}.")
+    note = f"Recorded, not measured here: {where(recorded.machine)}."
+    return Measurement(known[names.pop()], recorded.runs, note=note)
 
 
 def chosen(experiment: Experiment | str) -> Experiment:

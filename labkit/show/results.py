@@ -34,7 +34,7 @@ def report(experiment: Experiment, runs: Sequence[Run], *, note: str = "", final
     drawn = html.figure(picture(experiment.draw, table, experiment.question), _alt(experiment, table))
     heading = f"<p style='margin:4px 0'>{html.escape(note)}</p>" if note else ""
     return html.card(
-        f"Measured: {experiment.name}",
+        f"{'Recorded' if note.startswith('Recorded') else 'Measured'}: {experiment.name}",
         f"<p style='margin:4px 0'>{html.escape(_setting(experiment, table))}</p>",
         heading,
         drawn,

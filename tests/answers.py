@@ -1,0 +1,178 @@
+"""Answers to exercises for tests: typed like cells, and explored in this process, which is as true and faster."""
+
+import linecache
+import threading
+import time
+
+from labkit.interleave.explore import explore
+from labkit.show import explorer
+
+
+def typed(source, number=1):
+    """Run an answer as a cell of a notebook would be run; return its globals."""
+    file = f"answer-{number}-{abs(hash(source))}"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    space = {"__name__": "__main__", "threading": threading, "time": time}
+    exec(compile(source, file, "exec", dont_inherit=True), space)
+    return space
+
+
+def explored_here(source, workers, roles, limits, *, token=""):
+    """Stand in for `explore_source`: the same engine on the same pieces of source, without a child process."""
+    space, lines = {"__name__": "__main__"}, {}
+    for file, line, text in source:
+        known, own = lines.setdefault(file, []), text.splitlines(keepends=True)
+        known += ["\n"] * (line - 1 + len(own) - len(known))
+        known[line - 1 : line - 1 + len(own)] = own
+        linecache.cache[file] = (0, None, known, file)
+        exec(compile("\n" * (line - 1) + text, file, "exec", dont_inherit=True), space)
+    chosen = {role: space[name] for role, name in roles.items()}
+    found = explore([space[name] for name in workers], token=token, **chosen, **limits)
+    return explorer._remember(found, None, None, "here")
+
+
+RIGHT = {  # right answers other than the solution
+    "count-visits": [
+        """\
+def visit(page):
+    page.lock.acquire()
+    try:
+        page.hits += 1
+    finally:
+        page.lock.release()
+""",
+    ],
+    "last-ticket": [
+        """\
+def sell(shop, customer):
+    shop.lock.acquire()
+    try:
+        free = shop.stock > 0
+        if free:
+            shop.stock -= 1
+    finally:
+        shop.lock.release()
+    if free:
+        bill(shop, customer)
+""",
+        """\
+sales = threading.RLock()
+
+
+def take(shop):
+    with sales:
+        if shop.stock <= 0:
+            return False
+        shop.stock -= 1
+        return True
+
+
+def sell(shop, customer):
+    if take(shop):
+        bill(shop, customer)
+""",
+        """\
+def sell(shop, customer):
+    if shop.stock > 0:
+        with shop.lock:
+            if shop.stock == 0:
+                return
+            shop.stock -= 1
+        bill(shop, customer)
+""",
+    ],
+    "break-the-cache": [
+        """\
+def first(cache):
+    if cache.has("seats"):
+        cache.get("seats")
+
+
+def second(cache):
+    cache.drop("seats")
+""",
+        """\
+def book(cache, count):
+    left = cache.get("seats")
+    if left >= count:
+        cache.put("seats", left - count)
+
+
+def first(cache):
+    book(cache, 1)
+
+
+def second(cache):
+    book(cache, 4)
+""",
+    ],
+    "same-order": [
+        """\
+def to_safe(shop):
+    with shop.safe_lock:
+        with shop.till_lock:
+            shop.move(10)
+
+
+def to_till(shop):
+    with shop.safe_lock, shop.till_lock:
+        shop.move(-5)
+""",
+    ],
+    "any-direction": [
+        """\
+def transfer(source, target, amount):
+    first, second = (source, target) if source.number < target.number else (target, source)
+    first.lock.acquire()
+    try:
+        second.lock.acquire()
+        try:
+            source.balance -= amount
+            target.balance += amount
+            book(source, target)
+        finally:
+            second.lock.release()
+    finally:
+        first.lock.release()
+""",
+        """\
+gate = threading.Lock()
+
+
+def transfer(source, target, amount):
+    with gate:
+        source.lock.acquire()
+        target.lock.acquire()
+    source.balance -= amount
+    target.balance += amount
+    book(source, target)
+    source.lock.release()
+    target.lock.release()
+""",
+        """\
+def transfer(source, target, amount):
+    accounts = {source.number: source, target.number: target}
+    with accounts[max(accounts)].lock, accounts[min(accounts)].lock:
+        source.balance -= amount
+        target.balance += amount
+        book(source, target)
+""",
+    ],
+    "one-lock": [
+        """\
+written = threading.Event()
+
+
+def clerk(office):
+    with office.lock:
+        office.tray.put("letter")
+        written.set()
+
+
+def boss(office):
+    with office.lock:
+        written.wait()
+        office.tray.get()
+""",
+    ],
+}
