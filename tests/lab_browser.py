@@ -207,6 +207,19 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def write_notebook(path: Path, sources: list[str]) -> None:
+    """Write a notebook without outputs; a source that begins with '#' or '<' becomes a cell of text."""
+    cells: list[dict[str, Any]] = []
+    for number, source in enumerate(sources):
+        cell: dict[str, Any] = {"id": f"c{number}", "metadata": {}, "source": source, "cell_type": "markdown"}
+        if not source.startswith(("#", "<")):
+            cell |= {"cell_type": "code", "outputs": [], "execution_count": None}
+        cells.append(cell)
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells})
+    path.write_text(text, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def chromium(executable: str) -> Iterator[Browser]:
     """Start Chromium without a window, with a home folder of its own.
@@ -287,6 +300,13 @@ class Desk:
             if time.monotonic() > deadline:
                 raise AssertionError(f"{expression} is {answer} in the kernel, not {expected}")
             self.page.wait_for_timeout(50)
+
+    def present(self) -> None:
+        """Switch JupyterLab's own Presentation Mode on, without the file list."""
+        self.page.evaluate("""async () => {
+          await window.jupyterapp.commands.execute('application:toggle-presentation-mode');
+          window.jupyterapp.shell.collapseLeft();
+        }""")
 
     def theme(self, theme: Theme) -> None:
         """Switch JupyterLab to its light or dark theme, and wait until it shows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import queue
 import threading
 import time
@@ -149,3 +150,82 @@ def test_a_thread_that_works_is_not_mentioned(started):
     started(busy=busy)
     assert not any("thread busy" in sentence for sentence in waits())
     stop.append(1)
+
+
+# ---------------------------------------------------------------------------------------------------- edges and circles
+@pytest.mark.parametrize(
+    ("call", "patience"),
+    [
+        ("x.acquire()", "for ever"),
+        ("x.acquire(True)", "for ever"),
+        ("x.acquire(timeout=-1)", "for ever"),
+        ("x.acquire(True, 2)", "for a limited time"),
+        ("x.acquire(timeout=limit)", "for a limited time"),
+        ("x.acquire(False)", "not at all"),
+        ("x.acquire(blocking=False)", "not at all"),
+        ("x.get()", "for ever"),
+        ("x.get(block=False)", "not at all"),
+        ("x.put(1)", "for ever"),
+        ("x.put(0)", "for ever"),
+        ("x.put(1, False)", "not at all"),
+        ("x.put(1, timeout=2)", "for a limited time"),
+        ("x.join()", "for ever"),
+        ("x.join(None)", "for ever"),
+        ("x.join(3)", "for a limited time"),
+        ("x.wait(timeout=0)", "not at all"),
+        ("x.wait_for(ready)", "for ever"),
+        ("x.wait_for(ready, 1)", "for a limited time"),
+    ],
+)
+def test_how_long_a_call_may_wait_is_read_from_its_arguments(call, patience):
+    assert looking._patience(ast.parse(call, mode="eval").body) == patience
+
+
+def edge(thread, thing, holder, kind="lock"):
+    return looking.Edge(thread, kind, thing, holder, "line 1", thing, thing, thing, 1, timed=False)
+
+
+@pytest.mark.parametrize(
+    ("edges", "threads"),
+    [
+        ([], []),
+        ([edge("a", "x", "b")], []),
+        ([edge("a", "x", None)], []),
+        ([edge("a", "x", "a")], ["a"]),
+        ([edge("b", "y", "a"), edge("a", "x", "b")], ["a", "b"]),
+        ([edge("a", "x", "b"), edge("b", "y", "c"), edge("c", "z", "b")], ["b", "c"]),
+        ([edge("a", "x", "b", "thread"), edge("b", "y", "a")], ["a", "b"]),
+        ([edge("a", "x", "b", "semaphore"), edge("b", "y", "a")], []),
+    ],
+)
+def test_a_circle_is_found_wherever_it_begins(edges, threads):
+    assert [one.thread for one in looking.circle(edges)] == threads
+
+
+def test_whoever_waits_for_a_condition_holds_its_lock_no_more(started):
+    lock = threading.Lock()
+    full, empty = threading.Condition(lock), threading.Condition(lock)
+    go = threading.Event()
+
+    def sleeper():
+        with full:
+            full.wait()
+
+    def holder():
+        with empty:
+            go.wait()
+
+    def waiter():
+        with lock:
+            pass
+
+    started(sleeper=sleeper)
+    until(["thread sleeper waits for the condition full, "])
+    started(holder=holder)
+    until(["thread holder waits for the event go"])
+    started(waiter=waiter)
+    until(["thread waiter waits for the lock lock that thread holder holds"])
+    assert not any("sleeper holds" in sentence for sentence in waits())
+    go.set()
+    with lock:
+        full.notify_all()
