@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -187,6 +188,15 @@ SHAPES = {
     "nine": ring_of(9),
     "two circles": [*ring_of(2), edge_of("c", "y", "d"), edge_of("d", "z", "c")],
     "a tail": [*ring_of(2), edge_of("q", "lock 0", "worker 1"), edge_of("MainThread", "t", "q", "thread")],
+    "long names": [
+        *[
+            edge_of(
+                f"a thread of a long name {n}", f"a lock of a long name {n}", f"a thread of a long name {(n + 1) % 6}"
+            )
+            for n in range(6)
+        ],
+        edge_of("another long name", "a lock of a long name 3", "a thread of a long name 4"),
+    ],
     "a crowd": [edge_of(f"thread {n}", "x", "holder") for n in range(60)],
     "odd names": [edge_of('<b>"&', "locks['<i>']", '<b>"& 2'), edge_of('<b>"& 2', "y", '<b>"&')],
 }
@@ -202,9 +212,14 @@ def test_every_graph_is_drawn_inside_its_picture_and_told_in_words(edges):
         assert drawn == "<p>no thread waits</p>"
         return
     wide, high = (float(number) for number in re.search(r'viewBox="0 0 (\S+) (\S+)"', drawn).groups())
-    for x, y, w, h in re.findall(r'<rect [^>]*x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"', drawn):
-        assert 0 <= float(x) <= float(x) + float(w) <= wide
-        assert 0 <= float(y) <= float(y) + float(h) <= high
+    found = re.findall(r'<rect [^>]*x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"', drawn)
+    boxes = [tuple(map(float, box)) for box in found]
+    for x, y, w, h in boxes:
+        assert 0 <= x <= x + w <= wide
+        assert 0 <= y <= y + h <= high
+    for one, other in itertools.combinations(boxes, 2):
+        apart = abs(one[0] + one[2] / 2 - other[0] - other[2] / 2) >= (one[2] + other[2]) / 2
+        assert apart or abs(one[1] - other[1]) >= one[3], (one, other)
     for points in re.findall(r'points="([^"]*)"', drawn):
         assert all(0 <= float(x) <= wide and 0 <= float(y) <= high for x, y in (p.split(",") for p in points.split()))
     assert drawn.count("<tr>") == 1 + min(len(edges), 24)

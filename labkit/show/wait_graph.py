@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Glance", "framed", "glances", "graph", "in_words", "lines_printed", "step_line"]
 
 _MAIN = "MainThread"
-_ROW, _COLUMN, _HIGH, _EDGE_ROOM = 76.0, 210.0, 46.0, 16.0
+_ROW, _ARROW_WIDE, _HIGH, _EDGE_ROOM = 76.0, 60.0, 46.0, 16.0
 _ARROWS_MOST = 24  # more are in words only
 _LETTERS_MOST, _LETTER_WIDE = 18, 10.6
 _SEGMENTS = 60  # of one arrow
@@ -184,34 +184,41 @@ def _layout(edges: Sequence[Edge], closed: Sequence[Edge]) -> tuple[dict[str, _N
     """Place every node. Return them with the width and height that they need."""
     leads = _targets(edges)
     ring = _ring_of(closed, leads)
-    things = {f"l{edge.thing}": edge for edge in edges}
-    depth = {key: _steps_on(key, leads, ring) for key in [*leads, *leads.values()]}
-    columns = max((depth[key] for key in depth if key not in ring), default=0 if ring else -1) + (0 if ring else 1)
+    steps = {key: _steps_on(key, leads, ring) for key in [*leads, *leads.values()]}
+    faces = _faces(steps, {f"l{edge.thing}": edge for edge in edges})
     rows: dict[str, float] = {}
-    for root in [key for key in depth if depth[key] == 0]:
+    for root in [key for key in steps if steps[key] == 0]:
         _give_rows(root, leads, ring, rows)
-    for key in depth.keys() - rows.keys() - set(ring):
+    for key in steps.keys() - rows.keys() - set(ring):
         rows[key] = max(rows.values(), default=-1.0) + 1.0  # in a second circle
-    across, up = (max(150.0, 30.0 * len(ring)), max(92.0, 24.0 * len(ring))) if ring else (0.0, 0.0)
+    widest = max((faces[key].reach for key in ring), default=0.0)
+    across, up = max(140.0, (2 * widest + 30) * len(ring) / (2 * math.pi)), max(92.0, 24.0 * len(ring))
+    column = 2 * max((faces[key].reach for key in faces if key not in ring[1:]), default=0.0) + _ARROW_WIDE
     rows_count = max(rows.values(), default=0.0) + 1
     high = max(rows_count * _ROW, 2 * up + _HIGH if ring else 0.0) + 2 * _EDGE_ROOM
-    shift = (high - rows_count * _ROW) / 2 + _ROW / 2
-    threads = sorted(key for key in depth if key[0] == "t" and key[1:] != _MAIN)
+    first = (high - rows_count * _ROW) / 2 + _ROW / 2
     nodes = {}
-    for key, steps in depth.items():
+    for key, face in faces.items():
+        x, y = -steps[key] * column, first + rows.get(key, 0.0) * _ROW
+        if key in ring:
+            angle = 2 * math.pi * ring.index(key) / len(ring) + math.pi
+            x, y = across + across * math.cos(angle), high / 2 + up * math.sin(angle)
+        nodes[key] = face._replace(x=x, y=y)
+    left = min(node.x - node.reach for node in nodes.values()) - _EDGE_ROOM
+    nodes = {key: node._replace(x=node.x - left) for key, node in nodes.items()}
+    return nodes, max(node.x + node.reach for node in nodes.values()) + _EDGE_ROOM, high
+
+
+def _faces(keys: Iterable[str], things: dict[str, Edge]) -> dict[str, _Node]:
+    """Say what stands on every node, in which colour, and how wide that is; they have no place yet."""
+    threads = sorted(key for key in keys if key[0] == "t" and key[1:] != _MAIN)
+    faces = {}
+    for key in keys:
         text, more = _label(things[key]) if key[0] == "l" else (short(key[1:], _LETTERS_MOST), "")
         ink = -1 if key[0] == "l" else -2 if key[1:] == _MAIN else threads.index(key)
         reach = max(_HIGH / 2, 12 + _LETTER_WIDE * len(text) / 2, 8 + 0.42 * _LETTER_WIDE * len(more))
-        if key in ring:
-            angle = 2 * math.pi * ring.index(key) / len(ring) + math.pi
-            middle = columns * _COLUMN + across + 100
-            x, y = middle + across * math.cos(angle), high / 2 + up * math.sin(angle)
-        else:
-            x = (columns - steps - (0 if ring else 1)) * _COLUMN + 100
-            y = shift + rows[key] * _ROW
-        nodes[key] = _Node(x, y, text, more, ink, reach)
-    wide = max(node.x + node.reach for node in nodes.values()) + _EDGE_ROOM
-    return nodes, wide, high
+        faces[key] = _Node(0.0, 0.0, text, more, ink, reach)
+    return faces
 
 
 def _label(edge: Edge) -> tuple[str, str]:
@@ -320,20 +327,20 @@ def step_line(seen: Sequence[Glance]) -> str:
     if not seen:
         return ""
     last, most = seen[-1], max(glance.cores for glance in seen)
-    wide, high, top = 320.0, 64.0, max(1.0, math.ceil(most - 0.1))
+    wide, high, top = 230.0, 64.0, max(1.0, math.ceil(most - 0.1))
     x = [10 + wide * glance.t_s / max(last.t_s, 1.0) for glance in seen]
     y = [10 + high * (1 - min(glance.cores, top) / top) for glance in seen]
     path = f"M 10 {y[0]:.1f} H {x[0]:.1f}" + "".join(f" V {b:.1f} H {a:.1f}" for a, b in zip(x[1:], y[1:], strict=True))
     words = f"{last.cores:.2f} cores"
     alt = f"CPU used over {last.t_s:.1f} s: {words} at the last look, at most {most:.2f} cores"
     rules = "".join(
-        f'<line class="lk-cpu-rule" x1="10" x2="330" y1="{at:g}" y2="{at:g}"/>'
-        f'<text x="338" y="{at + 5:g}">{text}</text>'
+        f'<line class="lk-cpu-rule" x1="10" x2="240" y1="{at:g}" y2="{at:g}"/>'
+        f'<text x="248" y="{at + 5:g}">{text}</text>'
         for at, text in ((10.0, f"{top:g}"), (10 + high, "0"))
     )
     return (
-        f'<div class="lk-cpu"><p>CPU: <b>{words}</b> at the last look, {most:.2f} at most</p>'
-        f'<svg role="img" width="360" height="86" viewBox="0 0 360 86" aria-label="{alt}">{rules}'
+        f'<div class="lk-cpu"><p>CPU: <b>{words}</b><br>at the last look; {most:.2f} at most</p>'
+        f'<svg role="img" width="270" height="86" viewBox="0 0 270 86" aria-label="{alt}">{rules}'
         f'<path class="lk-cpu-line" d="{path}"/></svg></div>'
     )
 
