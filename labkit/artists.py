@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labkit.intervals import median_interval
+from labkit.intervals import Interval, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from labkit.model import Look
 
-__all__ = ["Line", "Row", "blank", "dots", "lines", "log_axis", "note"]
+__all__ = ["Line", "Row", "blank", "dots", "left_out", "lines", "log_axis", "note"]
 
 _LARGE, _TEXT, _SMALL = 18, 14, 12  # points
 _ROOM = 60  # points that the rows share for each inch of the figure's height
@@ -33,14 +33,14 @@ class Row(NamedTuple):
     Attributes:
         label: What stands on the y axis; neighbours with the same label share it.
         look: Colour and marker of the kind of worker.
-        values: One per run, in the unit of the x axis.
+        values: One per run, in the unit of the x axis; or the estimate itself, such as a share of all runs together.
         text: What stands on the right, in the colour of the row.
         hollow: True draws the large marker hollow.
     """
 
     label: str
     look: Look
-    values: Sequence[float]
+    values: Sequence[float] | Interval
     text: str
     hollow: bool = False
 
@@ -51,14 +51,14 @@ class Line(NamedTuple):
     Attributes:
         label: What stands at its right end.
         look: Colour, marker and dash of the kind of worker.
-        points: Values of all runs at each place on the x axis.
+        points: At each place on the x axis the values of all runs, or the estimate itself.
         hollow: True draws the markers hollow.
         quiet: True draws it thin and pale: for lines that the reader may look at second.
     """
 
     label: str
     look: Look
-    points: Mapping[float, Sequence[float]]
+    points: Mapping[float, Sequence[float] | Interval]
     hollow: bool = False
     quiet: bool = False
 
@@ -75,9 +75,10 @@ def dots(ax: Axes, rows: Sequence[Row]) -> None:
     for row in rows:
         y += 0.5 if grouped and places and row.label not in places else 0.0  # air between groups
         places.setdefault(row.label, []).append(y)
-        middle, low, high = median_interval(row.values)
+        middle, low, high = _estimate(row.values)
         color, face = row.look.color, "white" if row.hollow else row.look.color
-        ax.plot(row.values, [y] * len(row.values), "o", color=color, alpha=0.3, markersize=6, markeredgewidth=0)
+        if not isinstance(row.values, Interval):
+            ax.plot(row.values, [y] * len(row.values), "o", color=color, alpha=0.3, markersize=6, markeredgewidth=0)
         ax.plot([low, high], [y, y], color=color, linewidth=5, alpha=0.6, solid_capstyle="round")
         ax.plot([middle], [y], row.look.marker, color=color, markerfacecolor=face, markersize=min(13, size), zorder=3)
         ax.annotate(
@@ -102,7 +103,7 @@ def lines(ax: Axes, series: Sequence[Line]) -> None:
     ends: list[tuple[float, Line]] = []
     for line in series:
         xs = sorted(line.points)
-        found = [median_interval(line.points[x]) for x in xs]
+        found = [_estimate(line.points[x]) for x in xs]
         face = "white" if line.hollow else line.look.color
         color, marker, dash = line.look
         ax.fill_between(
@@ -150,6 +151,12 @@ def log_axis(ax: Axes, axis: Axis, values: Sequence[float]) -> None:
     axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
 
 
+def left_out(ax: Axes, unfinished_count: int, pooled: Sequence[str]) -> None:
+    """Write above the axes which runs are not drawn, and over which parameters the others are taken together."""
+    parts = [f"unfinished runs left out: {unfinished_count}"] if unfinished_count else []
+    note(ax, "; ".join([*parts, f"pooled over {', '.join(pooled)}"] if pooled else parts))
+
+
 def note(ax: Axes, text: str) -> None:
     """Write a line above the axes, such as what was left out; an empty text writes nothing."""
     if text:
@@ -161,6 +168,10 @@ def blank(ax: Axes) -> None:
     ax.set(xticks=[], yticks=[])
     ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", va="center", fontsize=_LARGE)
     _finish(ax, "")
+
+
+def _estimate(values: Sequence[float] | Interval) -> Interval:
+    return values if isinstance(values, Interval) else median_interval(values)
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:

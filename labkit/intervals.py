@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Interval", "median_interval", "ratio_interval", "wilson"]
+__all__ = ["Interval", "difference", "median_interval", "ratio_interval", "wilson"]
 
 _Z = 1.959964  # two-sided 95 % of the normal distribution
 _RESAMPLES = 2000
@@ -22,6 +22,10 @@ class Interval(NamedTuple):
     middle: float
     low: float
     high: float
+
+    def percent(self) -> Interval:
+        """Give a share in percent."""
+        return Interval(*(100 * end for end in self))
 
 
 def wilson(hits: int, tries: int) -> Interval:
@@ -39,6 +43,13 @@ def wilson(hits: int, tries: int) -> Interval:
     centre = (share + z2 / (2 * tries)) / (1 + z2 / tries)
     half = _Z * math.sqrt(share * (1 - share) / tries + z2 / (4 * tries * tries)) / (1 + z2 / tries)
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def difference(after: Interval, before: Interval) -> Interval:
+    """Subtract two shares, with the interval of Newcombe (1998) from the Wilson intervals of both."""
+    middle = after.middle - before.middle
+    low = middle - math.hypot(after.middle - after.low, before.high - before.middle)
+    return Interval(middle, low, middle + math.hypot(after.high - after.middle, before.middle - before.low))
 
 
 def median_interval(values: Sequence[float]) -> Interval:

@@ -316,6 +316,11 @@ class Desk:
         shown.wait_for(state="attached", timeout=READY_S * 1000)
         self.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=READY_S * 1000)  # it covers all
 
+    def to_the_top(self, place: Locator) -> None:
+        """Scroll a part of the page to the top of what is seen."""
+        place.first.evaluate("place => place.scrollIntoView({block: 'start'})")
+        self.page.wait_for_timeout(100)  # the notebook lays out anew what has come into sight
+
     def screenshot(self, name: str) -> Path:
         """Keep what the page shows as tests/screenshots/NAME.png (not in git)."""
         SCREENSHOTS.mkdir(exist_ok=True)

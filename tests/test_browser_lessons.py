@@ -1,32 +1,44 @@
 """The lessons as a student meets them: a real JupyterLab in a real browser, by keyboard, and once by mouse.
 
 Cells, answers and questions are those of the lessons: nothing is written twice. A sleep or the number of runs makes
-certain what a test waits for; nothing depends on luck.
+certain what a test waits for; nothing depends on luck. To start a kernel takes longest, so each notebook serves much.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import lab_browser
 import pytest
 
 from labkit.course.lessons import lesson_of
 from labkit.experiments import experiment
+from labkit.show import html
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("orphans_in_sight")]
 
 CHECKOUT = Path(__file__).parent.parent
 BOOKS = {"lost_updates": "06_lost_updates.ipynb", "deadlock": "10_deadlock.ipynb"}
-LIMIT_MS = 10_000
+LIMIT_MS = 60_000
 BUSY_CORES = 0.5  # a deadlock uses none; the watch that looks at it, a little
+SETUP = """
+import labkit as lab
+from labkit.course import predictions, progress
+from labkit.course.standing import standings
+""".strip()
 # One arm with little to do. Each slider begins at its left end, and ends there.
 BENCHES = {"lost updates": "threads", "deadlock": "same order", "philosophers": "waiter"}
 
 
+# ------------------------------------------------------------------------------------------------- the notebooks
 def cells_of(slug, *ids):
     """Return the sources of cells of a lesson, by their ids."""
     found = json.loads((CHECKOUT / "notebooks" / BOOKS[slug]).read_text(encoding="utf-8"))["cells"]
@@ -34,42 +46,56 @@ def cells_of(slug, *ids):
     return [sources[one] for one in ids]
 
 
+def first_exercise(slug):
+    return lesson_of(slug).exercises[0]
+
+
 def answered(asked, source):
     return f'{source}\n\nlab.exercise("{asked.id}")'
 
 
+def variable(name):
+    return name.replace(" ", "_")
+
+
 def bench_of(name):
     start = {key: values[0] for key, values in experiment(name).sweep.items()}
-    return f'panel = lab.bench("{name}", arms=["{BENCHES[name]}"], repeats=1, **{start})\npanel'
+    return f'{variable(name)} = lab.bench("{name}", arms=["{BENCHES[name]}"], repeats=1, **{start})\n{variable(name)}'
 
 
 def long_bench():
-    """Return a bench of which one run takes seconds, in part of them deadlocked."""
-    return 'panel = lab.bench("deadlock", arms=["opposite order", "same order"], iterations=1, hold_s=0.0)\npanel'
+    """Return a bench that begins with little to do; with more iterations it holds locks for six seconds at least."""
+    arms = 'arms=["opposite order", "same order"]'
+    return f'panel = lab.bench("deadlock", {arms}, iterations=1, hold_s=0.001, repeats=3)\npanel'
+
+
+def incident():
+    """Return the cells of the incident, with a deadline that is not waited for."""
+    *before, start = cells_of("deadlock", "incident-code", "incident-more", "incident-run")
+    longer = start.replace("deadline_s=3", "deadline_s=60")
+    assert longer != start
+    return [*before, longer]
+
+
+def measured():
+    """Return a measurement that answers a prediction, and a claim: `sleep(0)` in the window loses on every build."""
+    return 'lab.measure("lost updates", arms=["threads"], body=["counter += 1", "read, sleep(0), write"], rounds=1)'
 
 
 def notebooks():
-    """Return the small notebooks of these tests: name -> sources, those of Markdown begin with '#' or '<'."""
-    setup = "import labkit as lab\nfrom labkit.course import predictions, progress"
-    measured = 'lab.measure("lost updates", arms=["threads"], body=["counter += 1", "read, sleep(0), write"], rounds=1)'
-    asks = {slug: lesson_of(slug).exercises[0] for slug in BOOKS}
-    incident = cells_of("deadlock", "incident-code", "incident-more", "incident-run")
-    live = incident[-1].replace("deadline_s=3", "deadline_s=60")
-    assert live != incident[-1]
+    wrong = answered(first_exercise("lost_updates"), first_exercise("lost_updates").wrong[0].source)
+    room = ("incident-code", "incident-more", "incident-notes", "run-explore", "predict-load")
     return {
-        **{f"exercise_{slug}": [setup, answered(asked, asked.stub)] for slug, asked in asks.items()},
-        "predict": [setup, *cells_of("lost_updates", "claims-table", "predict-plain"), measured],
-        "quiz": [setup, *cells_of("deadlock", "setup", "quiz")],
-        **{f"bench_{name.replace(' ', '_')}": [setup, bench_of(name)] for name in BENCHES},
-        "incident": [*incident[:-1], live],
-        "stopped": [setup, long_bench()],
-        "room": [
-            setup,
-            *cells_of("deadlock", "incident-code", "incident-more", "incident-notes", "run-explore", "predict-load"),
-            answered(asks["lost_updates"], asks["lost_updates"].wrong[0].source),
+        "exercises": [SETUP, *(answered(asked, asked.stub) for asked in map(first_exercise, BOOKS))],
+        "asked": [
+            SETUP,
+            *cells_of("lost_updates", "claims-table", "predict-plain"),
+            measured(),
             *cells_of("deadlock", "quiz"),
-            "lab.present()",
         ],
+        "benches": [SETUP, *map(bench_of, BENCHES)],
+        "stops": [*incident(), long_bench()],
+        "room": [SETUP, *cells_of("deadlock", *room), wrong, *cells_of("deadlock", "quiz"), "lab.present()"],
     }
 
 
@@ -96,242 +122,238 @@ def desk(lab, browser):
         assert desk.errors == []
 
 
+# ----------------------------------------------------------------------------------------------- what tests do often
+def in_both_themes(desk, name, *places):
+    """Keep what places of the page look like, in dark and light."""
+    for theme in ("dark", "light"):
+        desk.theme(theme)
+        for number, place in enumerate(places, 1):
+            desk.to_the_top(place)
+            desk.screenshot(f"lesson-{name}-{number}-{theme}")
+
+
 def plain(text):
     """Take the backticks away, as the page does around code."""
     return text.replace("`", "")
-
-
-def in_both_themes(desk, name, shown):
-    """Keep what a place of the page looks like, in light and dark."""
-    for theme in ("dark", "light"):
-        desk.theme(theme)
-        shown.scroll_into_view_if_needed()
-        desk.screenshot(f"lesson-{name}-{theme}")
-
-
-# ------------------------------------------------------------------------------------------------------ exercises
-@pytest.mark.parametrize("slug", BOOKS)
-def test_an_exercise_is_answered_wrongly_and_rightly(desk, slug):
-    asked = lesson_of(slug).exercises[0]
-    desk.open_notebook(f"exercise_{slug}.ipynb")
-    desk.run_all()
-    cell = desk.cell(1)
-    cell.get_by_role("status").get_by_text("Not yet").wait_for(timeout=LIMIT_MS)
-    assert cell.get_by_text("One right answer").count() == 0
-    assert desk.ask_kernel("Out[max(Out)].state") == "'not yet'"
-
-    wrong = next(answer for answer in asked.wrong if answer.shown)
-    desk.type_cell(1, answered(asked, wrong.source))
-    cell.get_by_role("status").get_by_text("Wrong").wait_for(timeout=LIMIT_MS)
-    assert plain(wrong.message) in cell.get_by_role("status").first.inner_text()
-    assert desk.ask_kernel("Out[max(Out)].state") == "'wrong'"
-    step_both_ways(desk, cell)
-    hint = cell.get_by_text("Hint 1 of 3")
-    hint.focus()
-    assert not cell.get_by_text(plain(asked.hints[0])).is_visible()
-    hint.press("Enter")
-    cell.get_by_text(plain(asked.hints[0])).wait_for(timeout=LIMIT_MS)
-    cell.get_by_text("One right answer").wait_for()  # after a try, and folded
-    assert not cell.get_by_text(asked.solution.splitlines()[0]).last.is_visible()
-    in_both_themes(desk, f"exercise-{slug}", cell.get_by_role("status").first)
-
-    desk.type_cell(1, answered(asked, asked.solution))
-    cell.get_by_role("status").get_by_text("Right, and proved").wait_for(timeout=LIMIT_MS)
-    assert desk.ask_kernel("(Out[max(Out)].state, Out[max(Out)].tries)") == "('proved', 2)"
-    assert desk.ask_kernel(f"progress.latest('exercise', '{asked.id}').value['state']") == "'proved'"
-
-
-def step_both_ways(desk, cell):
-    """Walk through a witness: back with the slider and a button, and forth again, all by keyboard."""
-    stepper = cell.get_by_role("group", name="Stepper")
-    picture, slider = stepper.get_by_role("img").first, stepper.get_by_role("slider", name="Step")
-    last = int(slider.get_attribute("max"))
-    assert last > 2
-    looks = {last: picture.inner_html()}
-    slider.focus()
-    slider.press("ArrowLeft")
-    assert slider.input_value() == str(last - 1)
-    looks[last - 1] = picture.inner_html()
-    back = stepper.get_by_role("button", name="Previous step")
-    back.focus()
-    back.press("Enter")
-    assert slider.get_attribute("aria-valuetext") == f"Step {last - 2} of {last}"
-    looks[last - 2] = picture.inner_html()
-    assert len(set(looks.values())) == len(looks)
-    slider.focus()
-    slider.press("ArrowRight")
-    assert picture.inner_html() == looks[last - 1]
-    forth = stepper.get_by_role("button", name="Next step")
-    forth.focus()
-    forth.press("Space")
-    assert (slider.input_value(), picture.inner_html()) == (str(last), looks[last])
-
-
-# ------------------------------------------------------------------------------- predictions, claims and questions
-def test_a_prediction_and_the_claims_are_answered_in_place_by_a_measurement_below(desk):
-    desk.open_notebook("predict.ipynb")
-    for number in range(3):
-        desk.run_cell(number)
-    claims, cell = desk.cell(1), desk.cell(2)
-    claims.get_by_text("not measured yet").first.wait_for(timeout=LIMIT_MS)
-    assert press(cell.get_by_role("button", name="Skip this prediction"), "Space")
-    cell.get_by_role("status").get_by_text("Skipped.").wait_for(timeout=LIMIT_MS)
-    desk.wait_for_kernel("predictions.record(Out[3].asked).before.answer", "None")
-    assert press(cell.get_by_role("button", name=re.compile("Answer 3: ")), "Enter")
-    cell.get_by_role("button", name=re.compile("Answer 3: .*, chosen")).wait_for(timeout=LIMIT_MS)
-    desk.wait_for_kernel("predictions.record(Out[3].asked).before.answer", "2")
-
-    desk.restart_kernel("predict.ipynb")
-    for number in range(3):
-        desk.run_cell(number)
-    cell.get_by_role("button", name=re.compile("Answer 3: .*, chosen")).wait_for(timeout=LIMIT_MS)
-    cell.get_by_text("You predicted:").first.wait_for()
-    assert cell.get_by_text("It came out:").count() == 0
-    assert desk.ask_kernel("predictions.record(Out[3].asked).before.answer") == "2"
-
-    desk.run_cell(3)
-    cell.get_by_text("It came out:").first.wait_for(timeout=LIMIT_MS)
-    claims.get_by_text(re.compile("^1 of |: 1 of |[.] 1 of ")).first.wait_for(timeout=LIMIT_MS)
-    row = claims.get_by_role("row").filter(has=desk.page.get_by_role("cell", name=re.compile("holds")))
-    assert re.search("[0-9]+ of [0-9]+ rounds lost", row.first.inner_text())
-    in_both_themes(desk, "predict", cell)
-    in_both_themes(desk, "claims", claims)
-
-
-def press(button, key):
-    """Press a button by keyboard, as soon as it has its name; return True if it had the focus."""
-    button.wait_for(timeout=LIMIT_MS)
-    button.focus()
-    button.press(key)
-    return True
-
-
-def test_a_wrong_choice_in_the_quiz_says_why_and_a_right_one_is_confirmed(desk):
-    desk.open_notebook("quiz.ipynb")
-    desk.run_all()
-    question = lesson_of("deadlock").quiz[0]
-    right = next(number for number, option in enumerate(question.options) if option.right)
-    wrong = next(number for number, option in enumerate(question.options) if not option.right)
-    cell = desk.cell(2)
-    group = cell.get_by_role("group", name=re.compile("^Question 1 of 3"))
-    says = group.get_by_role("status")
-    assert press(group.get_by_role("button", name=re.compile(f"^Option {wrong + 1}: ")), "Enter")
-    says.get_by_text("Not right").wait_for(timeout=LIMIT_MS)
-    assert plain(question.options[wrong].reason) in says.inner_text()
-    desk.wait_for_kernel(f"progress.latest('quiz', '{question.id}').value['right']", "False")
-    assert press(group.get_by_role("button", name=re.compile(f"^Option {right + 1}: ")), "Space")
-    says.get_by_text("✔ Right").wait_for(timeout=LIMIT_MS)
-    cell.get_by_text("Answered right at try 2.").wait_for(timeout=LIMIT_MS)
-    desk.wait_for_kernel(f"progress.latest('quiz', '{question.id}').value['right']", "True")
-    in_both_themes(desk, "quiz", cell)
-
-
-# --------------------------------------------------------------------------------------------------------- benches
-@pytest.mark.parametrize("name", BENCHES)
-def test_every_slider_is_moved_by_keyboard_and_dragged_by_mouse(desk, name):
-    desk.open_notebook(f"bench_{name.replace(' ', '_')}.ipynb")
-    desk.run_all()
-    cell, sweep = desk.cell(1), experiment(name).sweep
-    status(cell, "1 runs in").wait_for(timeout=LIMIT_MS)
-    labels = {words(key): key for key in sweep}
-    named = {one.get_attribute("aria-label") for one in cell.get_by_role("slider").all()}
-    assert named == set(labels)
-    for label, key in labels.items():
-        slider = cell.get_by_role("slider", name=label, exact=True)
-        slider.focus()
-        began = time.monotonic()
-        slider.press("ArrowRight")
-        assert new_picture(desk, cell, slider, key, began) == sweep[key][1]
-        began = drag_to_the_left(desk, slider)
-        assert new_picture(desk, cell, slider, key, began) == sweep[key][0]
-    in_both_themes(desk, f"bench-{name.replace(' ', '-')}", cell.locator(".labkit-bench"))
-
-
-def words(key):
-    from labkit.show import html
-
-    return html.label(key)
 
 
 def status(cell, text):
     return cell.get_by_role("status").get_by_text(text)
 
 
-def new_picture(desk, cell, slider, key, began):
-    """Wait for the picture of the setting at which a slider stands; return that setting, and tell how long it took."""
-    label, value = slider.get_attribute("aria-label"), slider.get_attribute("aria-valuetext")
-    setting = re.compile(f"(^|; ){re.escape(label)} {re.escape(value)}(;|$)")
-    cell.get_by_text(setting).wait_for(timeout=LIMIT_MS)
-    status(cell, "1 runs in").wait_for(timeout=LIMIT_MS)
-    seconds = time.monotonic() - began
-    alt = cell.get_by_role("img").last.get_attribute("alt")
-    assert "in 1 runs" in alt
-    found, took = json.loads(desk.ask_kernel(f"[panel.latest[0].trial.params['{key}'], panel.latest[0].lifetime_s]")
-        .replace("'", '"').replace("True", "true").replace("False", "false"))
-    print(f"{label} {value}: {seconds:.2f} s from key to picture, {seconds - took:.2f} s more than the run")
-    return found
+def press(place, key):
+    """Press a key on a part of the page, as soon as it is there under its name."""
+    place.wait_for(timeout=LIMIT_MS)
+    place.focus()
+    place.press(key)
 
 
-def drag_to_the_left(desk, slider):
-    """Drag a slider to its left end with the mouse; return when it was let go."""
-    slider.scroll_into_view_if_needed()
-    track = slider.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]")
-    box, whole, mouse = slider.bounding_box(), track.bounding_box(), desk.page.mouse
-    middle = box["y"] + box["height"] / 2
-    mouse.move(box["x"] + box["width"] / 2, middle)
-    mouse.down()
-    mouse.move(whole["x"], middle, steps=4)
-    mouse.up()
-    return time.monotonic()
+# ------------------------------------------------------------------------------------------------------ exercises
+def test_exercises_are_answered_wrongly_and_rightly(desk):
+    desk.open_notebook("exercises.ipynb")
+    desk.run_all()
+    cells = {slug: desk.cell(number) for number, slug in enumerate(BOOKS, 1)}
+    for number, (slug, cell) in enumerate(cells.items(), 1):
+        asked = first_exercise(slug)
+        status(cell, "Not yet").wait_for(timeout=LIMIT_MS)
+        assert desk.ask_kernel(f"Out[{number + 1}].state") == "'not yet'"
+        assert cell.get_by_text("One right answer").count() == 0
+        answer_wrongly(desk, cell, number, asked)
+    in_both_themes(desk, "exercise", *cells.values())
+    for number, (slug, cell) in enumerate(cells.items(), 1):
+        asked = first_exercise(slug)
+        desk.type_cell(number, answered(asked, asked.solution))
+        status(cell, "Right, and proved").wait_for(timeout=LIMIT_MS)
+        assert desk.ask_kernel("(Out[max(Out)].state, Out[max(Out)].tries)") == "('proved', 2)"
+        assert desk.ask_kernel(f"progress.latest('exercise', '{asked.id}').value['state']") == "'proved'"
+        desk.screenshot(f"lesson-solved-{number}")
+
+
+def answer_wrongly(desk, cell, number, asked):
+    """Type a known-wrong answer; read why it is wrong, step through the schedule, open a hint."""
+    wrong = next(answer for answer in asked.wrong if answer.shown)
+    desk.type_cell(number, answered(asked, wrong.source))
+    status(cell, "Wrong").wait_for(timeout=LIMIT_MS)
+    assert plain(wrong.message) in cell.get_by_role("status").first.inner_text()
+    assert desk.ask_kernel("Out[max(Out)].state") == "'wrong'"
+    step_both_ways(cell.get_by_role("group", name="Stepper"))
+    hint = cell.get_by_text(plain(asked.hints[0]))
+    assert not hint.is_visible()
+    press(cell.get_by_text("Hint 1 of 3"), "Enter")
+    hint.wait_for(timeout=LIMIT_MS)
+    assert not cell.get_by_text(plain(asked.hints[1])).is_visible()
+    solution = cell.locator("details", has_text="One right answer").locator("pre")
+    assert not solution.is_visible()  # it is there after a try, and folded
+    press(cell.get_by_text("One right answer"), "Space")
+    assert solution.inner_text().strip() == asked.solution.strip()
+
+
+def step_both_ways(stepper):
+    """Walk through a witness: back with the slider and a button, and forth again, all by keyboard."""
+    picture, slider = stepper.get_by_role("img").first, stepper.get_by_role("slider", name="Step")
+    last = int(slider.get_attribute("max"))
+    looks = [picture.inner_html()]
+    press(slider, "ArrowLeft")
+    assert slider.input_value() == str(last - 1)
+    looks.append(picture.inner_html())
+    press(stepper.get_by_role("button", name="Previous step"), "Enter")
+    assert slider.input_value() == str(last - 2)
+    looks.append(picture.inner_html())
+    assert len(set(looks)) == len(looks)
+    press(slider, "ArrowRight")
+    assert picture.inner_html() == looks[1]
+    press(stepper.get_by_role("button", name="Next step"), "Space")
+    assert (slider.input_value(), picture.inner_html()) == (str(last), looks[0])
+
+
+# ------------------------------------------------------------------------------- predictions, claims and questions
+def test_what_is_asked_is_answered_in_place_and_kept_over_a_restart(desk):
+    desk.open_notebook("asked.ipynb")
+    for number in range(3):
+        desk.run_cell(number)
+    claims, asked = desk.cell(1), desk.cell(2)
+    claims.get_by_text("0 of 2 claims measured").wait_for(timeout=LIMIT_MS)
+    press(asked.get_by_role("button", name="Skip this prediction"), "Space")
+    status(asked, "Skipped.").wait_for(timeout=LIMIT_MS)
+    desk.wait_for_kernel("predictions.record(Out[3].asked).before.answer", "None")
+    third = asked.get_by_role("button", name=re.compile("^Answer 3: "))
+    press(third, "Enter")
+    status(asked, "Recorded: answer 3.").wait_for(timeout=LIMIT_MS)
+    desk.wait_for_kernel("predictions.record(Out[3].asked).before.answer", "2")
+
+    desk.restart_kernel("asked.ipynb")
+    for number in range(3):
+        desk.run_cell(number)
+    asked.get_by_role("button", name=re.compile("^Answer 3: .*, chosen$")).wait_for(timeout=LIMIT_MS)
+    asked.get_by_text("You predicted: ").first.wait_for(timeout=LIMIT_MS)
+    assert asked.get_by_text("It came out: ").count() == 0
+    assert desk.ask_kernel("predictions.record(Out[3].asked).before.answer") == "2"
+
+    desk.run_cell(3)
+    asked.get_by_text("It came out: ").first.wait_for(timeout=LIMIT_MS)
+    claims.get_by_text("1 of 2 claims measured").wait_for(timeout=LIMIT_MS)
+    row = claims.get_by_role("row", name=re.compile("race conditions"))
+    assert re.search("holds.* of 6 rounds lost additions", row.inner_text().replace("\n", " "))
+    assert desk.ask_kernel("[one.verdict.outcome for one in standings('lost_updates') if one.verdict]") == "['holds']"
+    answer_the_quiz(desk)
+    in_both_themes(desk, "asked", claims, asked, desk.cell(4))
+
+
+def answer_the_quiz(desk):
+    """Choose a wrong option, then the right one."""
+    desk.run_cell(4)
+    question = lesson_of("deadlock").quiz[0]
+    group = desk.cell(4).get_by_role("group", name=re.compile("^Question 1 of 3"))
+    says = group.get_by_role("status")
+    for right, key in ((False, "Enter"), (True, "Space")):
+        number, option = next(pair for pair in enumerate(question.options, 1) if pair[1].right is right)
+        press(group.get_by_role("button", name=re.compile(f"^Option {number}: ")), key)
+        says.get_by_text("✔ Right" if right else "✘ Not right").wait_for(timeout=LIMIT_MS)
+        assert plain(option.reason) in says.inner_text()
+        desk.wait_for_kernel(f"progress.latest('quiz', '{question.id}').value['right']", str(right))
+    desk.cell(4).get_by_text("Answered right at try 2.").wait_for(timeout=LIMIT_MS)
+
+
+# --------------------------------------------------------------------------------------------------------- benches
+def test_every_slider_is_moved_by_keyboard_and_dragged_by_mouse(desk):
+    desk.open_notebook("benches.ipynb")
+    desk.run_all()
+    panels = [Panel(desk, name, desk.cell(number)) for number, name in enumerate(BENCHES, 1)]
+    for panel in panels:
+        status(panel.cell, "1 runs in").wait_for(timeout=LIMIT_MS)
+        sweep = experiment(panel.name).sweep
+        for key, values in sweep.items():
+            began = time.monotonic()
+            press(panel.slider(key), "ArrowRight")
+            assert panel.drawn_at(key, began) == values[1]
+            began = panel.drag_to_the_left(key)
+            assert panel.drawn_at(key, began) == values[0]
+        assert panel.cell.get_by_role("slider").count() == len(sweep)
+    in_both_themes(desk, "bench", *(panel.cell for panel in panels))
+
+
+class Panel(NamedTuple):
+    """A bench on the page; the kernel knows it as a variable of its name."""
+
+    desk: lab_browser.Desk
+    name: str
+    cell: Locator
+
+    def slider(self, key):
+        return self.cell.get_by_role("slider", name=html.label(key), exact=True)
+
+    def drawn_at(self, key, began):
+        """Wait for the picture of the setting at which a slider stands; return its run's setting, and tell the time."""
+        words = f"{html.label(key)} {self.slider(key).get_attribute('aria-valuetext')}"
+        self.cell.get_by_text(re.compile(f"(^|; ){re.escape(words)}(;|$)")).wait_for(timeout=LIMIT_MS)
+        status(self.cell, "1 runs in").wait_for(timeout=LIMIT_MS)
+        seconds = time.monotonic() - began
+        assert "in 1 runs" in self.cell.get_by_role("img").last.get_attribute("alt")
+        run = f"{variable(self.name)}.latest[0]"
+        asked = f"({run}.trial.params['{key}'], {run}.lifetime_s)"
+        found, run_s = ast.literal_eval(self.desk.ask_kernel(asked))
+        print(f"{self.name}, {words}: {seconds:.2f} s until the picture, {seconds - run_s:.2f} s more than the run")
+        return found
+
+    def drag_to_the_left(self, key):
+        """Drag a slider to its left end with the mouse; return when it was let go."""
+        slider = self.slider(key)
+        slider.scroll_into_view_if_needed()
+        track = slider.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]")
+        box, whole, mouse = slider.bounding_box(), track.bounding_box(), self.desk.page.mouse
+        middle = box["y"] + box["height"] / 2
+        mouse.move(box["x"] + box["width"] / 2, middle)
+        mouse.down()
+        mouse.move(whole["x"], middle, steps=4)
+        mouse.up()
+        return time.monotonic()
 
 
 # -------------------------------------------------------------------------------------------------- Stop in a deadlock
-def test_stop_ends_a_deadlock_that_is_watched_live(desk):
-    desk.open_notebook("incident.ipynb")
+def test_stop_ends_a_deadlock_and_the_kernel_goes_on(desk):
+    desk.open_notebook("stops.ipynb")
     for number in range(2):
         desk.run_cell(number)
-    cell = desk.cell(2)
+    stop_the_incident(desk, desk.cell(2))
+    stop_the_bench(desk, desk.cell(3))
+
+
+def stop_the_incident(desk, cell):
+    """Start the incident, wait until its circle has closed, and press Stop."""
     desk.run_cell(2, limit_s=0.1)
     status(cell, "circle: nobody can go on").wait_for(timeout=LIMIT_MS)
-    graph = cell.get_by_role("img", name=re.compile("^Wait-for graph, circle"))
-    said = graph.get_attribute("aria-label")
-    assert "to_bob waits for the lock bob, held by to_alice" in said
-    assert "to_alice waits for the lock alice, held by to_bob" in said
-    cores = cell.get_by_role("img", name=re.compile("^CPU used over ([2-9]|1[0-9])[.]"))
-    cores.wait_for(timeout=LIMIT_MS)
-    assert float(re.search("([0-9.]+) cores at the last look", cores.get_attribute("aria-label"))[1]) < BUSY_CORES
-    in_both_themes(desk, "incident-live", cell.get_by_role("button", name="Stop"))
-    assert press(cell.get_by_role("button", name="Stop"), "Space")
+    circle = cell.get_by_role("img", name=re.compile("^Wait-for graph, circle")).get_attribute("aria-label")
+    assert "to_bob waits for the lock bob, held by to_alice" in circle
+    assert "to_alice waits for the lock alice, held by to_bob" in circle
+    cpu = cell.get_by_role("img", name=re.compile("^CPU used over ([2-9]|[1-9][0-9])[.]"))
+    cpu.wait_for(timeout=LIMIT_MS)
+    assert float(re.search("([0-9.]+) cores at the last look", cpu.get_attribute("aria-label"))[1]) < BUSY_CORES
+    stop = cell.get_by_role("button", name="Stop")
+    in_both_themes(desk, "incident-live", stop)
+    press(stop, "Space")
     cell.get_by_text("The run of payments was stopped").wait_for(timeout=LIMIT_MS)
-    lines = cell.get_by_role("table").inner_text()
-    assert re.search("to_bob.*line 11", lines)
-    assert re.search("to_alice.*line 4", lines)
+    table = cell.get_by_role("table").inner_text()
+    for thread, id_, inner in (("to_bob", "incident-code", "bob"), ("to_alice", "incident-more", "alice")):
+        line = 1 + cells_of("deadlock", id_)[0].splitlines().index(f"        with {inner}:")
+        assert re.search(f"{thread}\t.*line {line} of cell", table)
     assert desk.ask_kernel("6 * 7") == "42"
     run = "Out[max(Out)].wait()"
     assert desk.ask_kernel(f"({run}.ending.name, {run}.receipt.processes_left)") == "('STOPPED', ())"
-    in_both_themes(desk, "incident-stopped", cell.get_by_text("The run of payments was stopped"))
+    desk.screenshot("lesson-incident-stopped")
 
 
-def test_stop_ends_a_bench_of_deadlocks_and_it_goes_on(desk):
-    desk.open_notebook("stopped.ipynb")
-    desk.run_all()
-    cell = desk.cell(1)
-    for label, key in (("hold", "End"), ("iterations", "End")):
-        slider = cell.get_by_role("slider", name=label)
-        slider.focus()
-        slider.press(key)
-    stop = cell.get_by_role("button", name="Stop")
+def stop_the_bench(desk, cell):
+    """Stop a bench amid deadlocks, and measure another setting with it."""
+    desk.run_cell(3)
+    slider = cell.get_by_role("slider", name="iterations")
+    press(slider, "End")
     status(cell, "0 of 6 runs").wait_for(timeout=LIMIT_MS)
-    assert press(stop, "Space")
+    press(cell.get_by_role("button", name="Stop"), "Space")
     status(cell, "Stopped: ").wait_for(timeout=LIMIT_MS)
     assert desk.ask_kernel("6 * 7") == "42"
-    for label in ("hold", "iterations"):
-        slider = cell.get_by_role("slider", name=label)
-        slider.focus()
-        slider.press("Home")
+    press(slider, "Home")
     status(cell, "6 runs in").wait_for(timeout=LIMIT_MS)
-    settings = "{(run.trial.params['iterations'], run.trial.params['hold_s']) for run in panel.latest}"
-    assert desk.ask_kernel(settings) == "{(1, 0.0)}"
+    assert desk.ask_kernel("{run.trial.params['iterations'] for run in panel.latest}") == "{1}"
     assert desk.ask_kernel("[name for run in panel.runs for name in run.receipt.processes_left]") == "[]"
 
 
@@ -342,19 +364,22 @@ def test_a_lesson_is_shown_to_a_room(lab, browser):
         last = len(notebooks()["room"]) - 1
         for number in range(last):
             desk.run_cell(number)
-        code, question = desk.cell(1).get_by_role("textbox"), desk.cell(7).get_by_text("Question 1 of 3")
-        before = [size(question), height(code)]
-        desk.cell(3).get_by_text("Instructor").first.wait_for()
+        code, notes = desk.cell(1).get_by_role("textbox"), desk.cell(3)
+        question = desk.cell(7).get_by_text("Question 1 of 3", exact=True)
+        before, unfolded = size(question), height(code)
+        notes.get_by_text("Instructor", exact=True).wait_for(timeout=LIMIT_MS)
         desk.run_cell(last)
         desk.present()
-        code.evaluate("area => area.blur()")
-        assert size(question) > 1.3 * before[0]
-        assert height(code) < before[1] / 2
-        assert not desk.cell(3).get_by_text("Instructor").first.is_visible()
-        assert not desk.cell(3).get_by_text("Usual wrong answer").is_visible()
-        for number in (4, 5, 6, 7):
-            desk.cell(number).scroll_into_view_if_needed()
+        assert desk.ask_kernel(f"Out[{last}].on") == "True"
+        assert size(question) > 1.3 * before
+        assert height(code) < unfolded / 2
+        for words in ("Instructor", "Usual wrong answer"):
+            assert not notes.get_by_text(words, exact=True).first.is_visible()
+        for number in range(4, last):
+            desk.to_the_top(desk.cell(number))
             desk.screenshot(f"lesson-room-{number}")
+        code.focus()  # whoever edits sees all of it
+        assert height(code) > unfolded
         assert desk.errors == []
 
 
@@ -362,5 +387,5 @@ def size(text):
     return float(text.evaluate("text => parseFloat(getComputedStyle(text).fontSize)"))
 
 
-def height(place):
-    return place.evaluate("place => place.closest('.jp-InputArea-editor').getBoundingClientRect().height")
+def height(code):
+    return code.evaluate("code => code.closest('.jp-InputArea-editor').getBoundingClientRect().height")

@@ -188,13 +188,23 @@ def test_ipython_is_told_how_both_are_shown(monkeypatch):
 
 def test_the_words_of_a_run_that_says_nothing():
     live = lab.start(programs.works_then_deadlocks, deadline_s=60, watch=True)
-    live.heard.lines_count = 3
     try:
         while not glances(list(live.heard.events)):
             time.sleep(0.02)
-        assert "3 lines printed" in live_run.picture(live)
         live.heard.began_ns -= 5_000_000_000  # as if the last look had been long ago
         assert "something holds the interpreter" in live_run.picture(live)
+    finally:
+        live.stop()
+        live.wait()
+
+
+def test_the_lines_printed_so_far_are_counted_while_it_runs():
+    live = lab.start(programs.prints_and_waits, deadline_s=60, lines_count=3)
+    try:
+        while live.heard.lines_count != 3 and not live.done:
+            time.sleep(0.02)
+        assert not live.done
+        assert "3 lines printed" in live_run.picture(live)
     finally:
         live.stop()
         live.wait()

@@ -61,11 +61,12 @@ def test_a_deadlock_is_seen_to_close_while_the_cpu_falls_to_nothing(found):
 
 
 def test_at_the_deadline_the_watch_is_in_no_stack_and_in_no_sentence():
-    run = lab.run(programs.works_then_deadlocks, deadline_s=1.5, watch=True)
+    run = lab.run(programs.dines, deadline_s=1.5, watch=True)
     assert run.ending is Ending.TIMED_OUT
-    assert "in transfer" in run.stacks
+    assert [edge.thread for edge in glances(run.events)[-1].edges] == ["MainThread", "p0", "p1", "p2"]
+    assert "in dine" in run.stacks
     assert "watch.py" not in run.stacks
-    assert "thread left waits for the lock target.lock that thread right holds" in run.reason
+    assert "thread p0 waits for the lock forks[(me + 1) % seats] that thread p1 holds" in run.reason
     assert watch.NAME not in run.reason
 
 

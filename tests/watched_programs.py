@@ -111,3 +111,10 @@ def waits_for_everything():
         time.sleep(0.01)
     started(at_lock=at_lock, at_again=at_again, at_condition=at_condition, at_queue=at_queue)
     held.join()
+
+
+def prints_and_waits(lines_count):
+    """Print some lines, and wait for ever."""
+    for number in range(lines_count):
+        print(number, flush=True)
+    threading.Event().wait()

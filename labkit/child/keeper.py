@@ -73,7 +73,8 @@ class Keeper:
         self.task_pipe = self.events = self.output = -1
         self.readable: list[int] = []
         self.partial, self.skipping, self.dropped_count = bytearray(), False, 0
-        self.head, self.tail, self.output_bytes, self.events_bytes = bytearray(), bytearray(), 0, 0
+        self.head, self.tail = bytearray(), bytearray()
+        self.output_bytes = self.lines_count = self.events_bytes = 0
         self.seen: set[int] = set()
         self.names: set[str] = set()  # in shared memory at the last look
         self.mapped: set[str] = set()  # those that this run's processes were seen to map
@@ -213,11 +214,8 @@ class Keeper:
             self.mapped |= leftovers.mapped_names(tree, self.folder)
         self.names = names
         rss_bytes = sum(p.rss_bytes for p in tree.values())
-        beat = {
-            "processes_count": len(tree),
-            "threads_count": sum(p.threads_count for p in tree.values()),
-            "rss_bytes": rss_bytes,
-        }
+        beat = {"processes_count": len(tree), "rss_bytes": rss_bytes, "lines_count": self.lines_count}
+        beat["threads_count"] = sum(p.threads_count for p in tree.values())
         self._push(b"H", json.dumps(beat).encode())
         if len(tree) > self.limits["processes_count"]:
             self.ending, self.reason = "OVER_PROCESSES", f"{len(tree)} at once"
@@ -235,7 +233,7 @@ class Keeper:
         if not data:
             self.readable.remove(descriptor)
         elif descriptor == self.output:
-            self.output_bytes += len(data)
+            self.output_bytes, self.lines_count = self.output_bytes + len(data), self.lines_count + data.count(b"\n")
             room = _KEPT_BYTES - len(self.head)
             self.head += data[:room]
             self.tail = (self.tail + data[max(room, 0) :])[-_KEPT_BYTES:]

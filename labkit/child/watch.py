@@ -11,7 +11,7 @@ import threading
 import time
 
 from labkit.child.emit import emit
-from labkit.child.waits import Edge, edges
+from labkit.child.waits import Edge, asked, edges
 from labkit.errors import BadValue
 
 TYPE_CHECKING = False
@@ -43,6 +43,8 @@ def _look_on() -> None:
         try:
             stands = _stands()
             now_seen = edges(without=_not_to_read(stood, stands))
+            if asked:
+                return  # the last look is the one before the deadline
             steady = [edge for edge in now_seen if edge in seen][:_EDGES_MOST]
             seen, stood, now = now_seen, stands, _clocks()
             if steady != told or now[0] - clocks[0] >= _TELL_S:

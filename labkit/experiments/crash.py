@@ -105,9 +105,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
 
     done = table[table["ending"] == "finished"]
     varied = [name for name in _AXES if name in done and len(done[name].unique()) > 1]
-    notes = [f"unfinished runs left out: {len(table) - len(done)}"] if len(table) > len(done) else []
-    notes += [f"pooled over {_AXES[name]}" for name in varied[1:]]
-    artists.note(ax, "; ".join(notes))
+    artists.left_out(ax, len(table) - len(done), [_AXES[name] for name in varied[1:]])
     ax.set(xlabel="other workers that survive (%)", ylabel="workers are")
     if done.empty:
         artists.blank(ax)

@@ -178,9 +178,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     if {"iterations", "hold_s"} <= set(varied):
         done = done.assign(**{_TOTAL: done["iterations"] * done["hold_s"]})
         varied = [_TOTAL, *(name for name in varied if name not in ("iterations", "hold_s"))]
-    notes = [f"unfinished runs left out: {len(table) - len(done)}"] if len(table) > len(done) else []
-    notes += [f"pooled over {_AXES[name]}" for name in varied[1:]]
-    artists.note(ax, "; ".join(notes))
+    artists.left_out(ax, len(table) - len(done), [_AXES[name] for name in varied[1:]])
     ax.set(xlabel="rounds that stop for ever (%)", ylabel="two threads take two locks")
     if done.empty:
         artists.blank(ax)
@@ -190,16 +188,8 @@ def draw(table: DataFrame, ax: Axes) -> None:
         _draw_lines(ax, arms, varied[0], sorted(done[varied[0]].unique()))
         return
     ax.set(xlim=(-3, 103), xticks=range(0, 101, 25))
-    artists.dots(
-        ax,
-        [
-            artists.Row(arm, _LOOK, [100 * _share(rows).middle], _counts(rows), arm != _BAD)
-            for arm, rows in arms.items()
-        ],
-    )
-    for place, rows in enumerate(arms.values()):
-        share = _share(rows)
-        ax.plot([100 * share.low, 100 * share.high], [place, place], color=_LOOK.color, linewidth=5, alpha=0.6)
+    marks = [artists.Row(arm, _LOOK, _share(runs).percent(), _counts(runs), arm != _BAD) for arm, runs in arms.items()]
+    artists.dots(ax, marks)
 
 
 def _draw_lines(ax: Axes, arms: dict[str, DataFrame], x: str, values: list[Json]) -> None:
@@ -209,11 +199,8 @@ def _draw_lines(ax: Axes, arms: dict[str, DataFrame], x: str, values: list[Json]
     ax.set_xticks(range(len(values)), [in_words(x, float(value)) for value in values])
     lines = []
     for arm, runs in arms.items():
-        found = {n: _share(rows) for n, value in enumerate(values) if len(rows := runs[runs[x] == value])}
-        if arm == _BAD:  # the others lie on top of each other
-            low, high = ([100 * getattr(share, end) for share in found.values()] for end in ("low", "high"))
-            ax.vlines(list(found), low, high, color=_LOOK.color, linewidth=9, alpha=0.3)
-        points = {float(n): [100 * share.middle] for n, share in found.items()}
+        at = {float(place): runs[runs[x] == value] for place, value in enumerate(values)}
+        points = {place: _share(rows).percent() for place, rows in at.items() if len(rows)}
         lines.append(artists.Line(arm, _LOOK, points, hollow=arm != _BAD, quiet=arm != _BAD))
     artists.lines(ax, lines)
 
@@ -281,6 +268,8 @@ def _judge_deadlock(table: DataFrame) -> Verdict:
 
 def _judge_load(table: DataFrame) -> Verdict:
     """Judge whether a light load passes where a heavy one deadlocks; load is the work done while the lock is held."""
+    from labkit.intervals import difference
+
     runs = _runs(table)
     if len(runs):
         usual = runs["switch_interval_s"].mode()[0]  # loads are compared under one switch interval only
@@ -296,9 +285,7 @@ def _judge_load(table: DataFrame) -> Verdict:
         f"{_counts(runs[runs[_TOTAL] == load])} with {in_words(_TOTAL, float(load))} of work under the first lock"
         for load in (loads[0], loads[-1])
     ]
-    effect = heavy.middle - light.middle  # with the interval of Newcombe (1998), from both Wilson intervals
-    low = effect - ((heavy.middle - heavy.low) ** 2 + (light.high - light.middle) ** 2) ** 0.5
-    high = effect + ((heavy.high - heavy.middle) ** 2 + (light.middle - light.low) ** 2) ** 0.5
+    effect, low, high = difference(heavy, light)
     seen, clear = light.low > _SEEN, low > 0
     return Verdict(
         outcome="does not hold" if seen or high < 0 else "holds" if clear else "too close to call",

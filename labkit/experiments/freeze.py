@@ -163,9 +163,8 @@ def draw(table: DataFrame, ax: Axes) -> None:
     from labkit import artists
 
     done = table[table["ending"] == "finished"]
-    notes = [f"unfinished runs left out: {len(table) - len(done)}"] if len(table) > len(done) else []
-    notes += ["pooled over time observed"] if len(done) and len(done["observe_s"].unique()) > 1 else []
-    artists.note(ax, "; ".join(notes))
+    pooled = len(done) and len(done["observe_s"].unique()) > 1
+    artists.left_out(ax, len(table) - len(done), ["time observed"] if pooled else [])
     ax.set(xlabel="cores used", ylabel="the program")
     if done.empty:
         artists.blank(ax)

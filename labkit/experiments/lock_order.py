@@ -216,7 +216,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     from labkit import artists
 
     done = table[table["ending"] == "finished"]
-    artists.note(ax, f"unfinished runs left out: {len(table) - len(done)}" if len(table) > len(done) else "")
+    artists.left_out(ax, len(table) - len(done), [])
     ax.set(xlabel="interleavings that deadlock (%)", ylabel="the program")
     if done.empty:
         artists.blank(ax)

@@ -158,9 +158,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
 
     done = table[table["ending"] == "finished"]
     varied = [name for name in _AXES if name in done and len(done[name].unique()) > 1]
-    notes = [f"unfinished runs left out: {len(table) - len(done)}"] if len(table) > len(done) else []
-    notes += [f"pooled over {', '.join(varied[1:])}"] if varied[1:] else []
-    artists.note(ax, "; ".join(notes))
+    artists.left_out(ax, len(table) - len(done), [_AXES[name] for name in varied[1:]])
     x = varied[0] if varied else "body"
     ax.set(xlabel="additions lost (%)", ylabel=_AXES[x] if varied else "workers")
     if done.empty:

@@ -125,9 +125,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
 
     done = table[table["ending"] == "finished"]
     varied = [name for name in _AXES if name in done and len(done[name].unique()) > 1]
-    notes = [f"unfinished runs left out: {len(table) - len(done)}"] if len(table) > len(done) else []
-    notes += [f"pooled over {_AXES[name]}" for name in varied[1:]]
-    artists.note(ax, "; ".join(notes))
+    artists.left_out(ax, len(table) - len(done), [_AXES[name] for name in varied[1:]])
     ax.set(xlabel="dinners that stop for ever (%)", ylabel="the philosophers")
     if done.empty:
         artists.blank(ax)
@@ -137,18 +135,11 @@ def draw(table: DataFrame, ax: Axes) -> None:
         _draw_lines(ax, arms, varied[0], sorted(done[varied[0]].unique()))
         return
     ax.set(xlim=(-3, 103), xticks=range(0, 101, 25))
-    shares = {arm: _share(rows) for arm, rows in arms.items()}
-    artists.dots(
-        ax,
-        [
-            artists.Row(
-                arm.replace(" the", "\nthe"), _LOOK, [100 * share.middle], _counts(arms[arm]), hollow=arm != _BAD
-            )
-            for arm, share in shares.items()
-        ],
-    )
-    for y, share in enumerate(shares.values()):
-        ax.plot([100 * share.low, 100 * share.high], [y, y], color=_LOOK.color, linewidth=5, alpha=0.6)
+    marks = [
+        artists.Row(arm.replace(" the", "\nthe"), _LOOK, _share(runs).percent(), _counts(runs), hollow=arm != _BAD)
+        for arm, runs in arms.items()
+    ]
+    artists.dots(ax, marks)
 
 
 def _draw_lines(ax: Axes, arms: dict[str, DataFrame], x: str, values: list[Json]) -> None:
@@ -158,11 +149,8 @@ def _draw_lines(ax: Axes, arms: dict[str, DataFrame], x: str, values: list[Json]
     ax.set_xticks(range(len(values)), [in_words(x, float(value)) for value in values])
     lines = []
     for arm, runs in arms.items():
-        found = {n: _share(rows) for n, value in enumerate(values) if len(rows := runs[runs[x] == value])}
-        if arm == _BAD:  # the others lie on top of each other
-            low, high = ([100 * getattr(share, end) for share in found.values()] for end in ("low", "high"))
-            ax.vlines(list(found), low, high, color=_LOOK.color, linewidth=9, alpha=0.3)
-        points = {float(n): [100 * share.middle] for n, share in found.items()}
+        at = {float(place): runs[runs[x] == value] for place, value in enumerate(values)}
+        points = {place: _share(rows).percent() for place, rows in at.items() if len(rows)}
         label = arm.replace(" right", "\nright")
         lines.append(artists.Line(label, _LOOK, points, hollow=arm != _BAD, quiet=arm != _BAD))
     artists.lines(ax, lines)

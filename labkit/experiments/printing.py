@@ -103,9 +103,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
 
     done = table[table["ending"] == "finished"]
     varied = [name for name in _AXES if name in done and len(done[name].unique()) > 1]
-    notes = [f"unfinished runs left out: {len(table) - len(done)}"] if len(table) > len(done) else []
-    notes += [f"pooled over {_AXES[name]}" for name in varied if name != "body"]
-    artists.note(ax, "; ".join(notes))
+    artists.left_out(ax, len(table) - len(done), [_AXES[name] for name in varied if name != "body"])
     ax.set(xlabel="rounds with a wrong total (%)", ylabel="body of the loop" if "body" in varied else "the print")
     if done.empty:
         artists.blank(ax)
@@ -118,11 +116,6 @@ def draw(table: DataFrame, ax: Axes) -> None:
         if len(rows := done[(done["body"] == body) & (done["arm"] == arm)])
     }
     artists.dots(ax, [_row(arm, body if "body" in varied else "", rows) for (body, arm), rows in found.items()])
-    bodies = list(dict.fromkeys(body for body, _ in found))
-    for place, ((body, arm), rows) in enumerate(found.items()):
-        share, y = _share(rows), place + 0.5 * bodies.index(body)  # where `dots` puts the rows of each group
-        color = LOOKS[EXPERIMENT.units[arm]].color
-        ax.plot([100 * share.low, 100 * share.high], [y, y], color=color, linewidth=5, alpha=0.6)
 
 
 def _row(arm: str, body: str, rows: DataFrame) -> artists.Row:
@@ -132,7 +125,7 @@ def _row(arm: str, body: str, rows: DataFrame) -> artists.Row:
     label, text = (
         (body.replace(", w", ",\nw"), f"{text}  {arm}") if body else (arm.replace(" the", "\nthe"), f"{text} rounds")
     )
-    return artists.Row(label, LOOKS[EXPERIMENT.units[arm]], [100 * _share(rows).middle], text, hollow=arm != _NONE)
+    return artists.Row(label, LOOKS[EXPERIMENT.units[arm]], _share(rows).percent(), text, hollow=arm != _NONE)
 
 
 def _share(rows: DataFrame) -> Interval:
@@ -166,6 +159,8 @@ def expect(machine: Machine) -> list[str]:
 
 def _judge_debug(table: DataFrame) -> Verdict:
     """Judge, as a proxy for 'hard to debug', whether a print changes how often the bug shows."""
+    from labkit.intervals import difference
+
     done, found = table[table["ending"] == "finished"], []
     for body in _WORK_S:
         runs = (
@@ -179,7 +174,7 @@ def _judge_debug(table: DataFrame) -> Verdict:
         )
         sentence = "Whether a print changes how often the bug shows (a proxy for 'hard to debug') is not measured yet."
         return Verdict(outcome="cannot be measured here", sentence=sentence, reason=reason)
-    changes = [_change(without, beside) for _, _, without, beside in found]
+    changes = [difference(_share(beside), _share(without)) for _, _, without, beside in found]
     best = max(changes, key=lambda change: abs(change.middle))
     clear, small = best.low > 0 or best.high < 0, all(max(-one.low, one.high) < _SMALL for one in changes)
     told = [
@@ -202,17 +197,6 @@ def _judge_debug(table: DataFrame) -> Verdict:
 
 def _counts(rows: DataFrame) -> str:
     return f"{rows['rounds_with_loss_count'].sum():g} of {rows['rounds'].sum():g}"
-
-
-def _change(without: DataFrame, beside: DataFrame) -> Interval:
-    """Subtract two shares, with the interval of Newcombe (1998) from both Wilson intervals."""
-    from labkit.intervals import Interval
-
-    before, after = _share(without), _share(beside)
-    change = after.middle - before.middle
-    low = change - ((after.middle - after.low) ** 2 + (before.high - before.middle) ** 2) ** 0.5
-    high = change + ((after.high - after.middle) ** 2 + (before.middle - before.low) ** 2) ** 0.5
-    return Interval(change, low, high)
 
 
 EXPERIMENT = Experiment(

@@ -8,6 +8,7 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from labkit.show import html
+from labkit.show.live import answer_while_the_cell_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,14 @@ __all__ = ["LABEL_SLIDERS", "Controls"]
 _WIDE = {"description_width": "11em"}
 _LABEL = {"width": "11em", "margin": "0 8px 0 0", "justify_content": "flex-end"}
 # ipywidgets gives the handle of a slider neither a name nor its value in words (ipywidgets 8.1): add both, and keep
-# the value true while the slider moves.
+# the value true while the slider moves. The handle is white on white and shows no focus: give it a colour and a ring.
+# The value beside it stops the Tab key, as if one could type there; on a bench typing does nothing, so it does not.
 LABEL_SLIDERS = """
+<style>
+.labkit-slider.labkit-slider .noUi-handle.noUi-handle{background:var(--jp-brand-color1,#1976d2);
+border:2px solid var(--jp-content-font-color0,#000)}
+.labkit-slider.labkit-slider .noUi-handle.noUi-handle:focus{outline:3px solid #E69F00;outline-offset:2px}
+</style>
 <script>
 (() => {
   const mend = () => document.querySelectorAll('.labkit-slider').forEach(slider => {
@@ -34,6 +41,7 @@ LABEL_SLIDERS = """
     new MutationObserver(say).observe(slider, {subtree: true, childList: true, characterData: true,
       attributes: true, attributeFilter: ['aria-valuetext']});
     say();
+    if (readout && slider.closest('.labkit-bench')) readout.removeAttribute('contenteditable');
   });
   let tries = 0;
   const timer = setInterval(() => { mend(); if (++tries > 40) clearInterval(timer); }, 250);
@@ -80,6 +88,8 @@ class Controls:
         """Put the widgets into the output of the cell that runs now."""
         display(self._panel)
         display(HTML(LABEL_SLIDERS))
+        for control in (*self._sliders.values(), *self._ticks.values(), self._run, self._stop):
+            answer_while_the_cell_runs(control)
 
     def arms(self) -> list[str]:
         """Return the arms that are ticked."""
@@ -92,6 +102,7 @@ class Controls:
     def busy(self, *, on: bool) -> None:
         """Switch Stop on while something is measured."""
         self._stop.disabled = not on
+        answer_while_the_cell_runs(self._stop)
         self._bar.value = 0.0
 
     def progress(self, done: int, total: int, began: float) -> None:

@@ -12,7 +12,9 @@ from labkit.show import html
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LivePlace", "progress_bar"]
+    import ipywidgets as widgets
+
+__all__ = ["LivePlace", "answer_while_the_cell_runs", "progress_bar"]
 
 _INTERVAL_S = 0.25  # a full redraw costs the kernel 57 to 80 ms
 
@@ -54,3 +56,14 @@ def progress_bar(done: int, total: int, began: float) -> str:
     """
     text = html.progress_words(done, total, began)
     return f'<p><progress value="{done}" max="{total}" aria-label="{text}"></progress> {text}</p>'
+
+
+def answer_while_the_cell_runs(widget: widgets.Widget) -> None:
+    """Let a widget's callbacks run at once, and not when the cell that showed it has ended.
+
+    JupyterLab sends clicks to a thread of their own (a subshell), which is there for this. ipykernel 7.4 gives them
+    back to the shell that wrote to the widget last, and that one is busy with the cell. It forgets here who wrote.
+    Has to be done again after each change of the widget; does nothing in other versions.
+    """
+    if widget.comm is not None:
+        vars(widget.comm).pop("_reply_subshell_id", None)

@@ -14,12 +14,13 @@ from IPython import get_ipython
 from IPython.display import display
 
 from labkit.show import html, wait_graph
+from labkit.show.live import answer_while_the_cell_runs
 
 if TYPE_CHECKING:
     from labkit.model import Run
     from labkit.runs.supervise import LiveRun
 
-__all__ = ["View", "answer_while_the_cell_runs", "follow", "picture"]
+__all__ = ["View", "follow", "picture"]
 
 _LOOK_S, _REDRAW_S = 0.1, 0.25
 _SILENT_S = 1.0  # the watch tells something four times a second, unless it cannot run
@@ -58,10 +59,10 @@ class View:
 
     def follow(self) -> None:
         """Show the run until it has ended."""
-        display(self._panel)
-        answer_while_the_cell_runs(self.stop)
-        self._place = display(self._bundle(picture(self.live), repr(self.live)), raw=True, display_id=True)
         try:
+            display(self._panel)
+            answer_while_the_cell_runs(self.stop)
+            self._put(picture(self.live), repr(self.live))
             self._redraw_until_ended()
         except KeyboardInterrupt:
             self.live.stop()
@@ -75,33 +76,26 @@ class View:
         while not self.live.join(_LOOK_S):
             if time.monotonic() >= self._drawn + _REDRAW_S:
                 self._say(_state(self.live))
-                self._place.update(self._bundle(picture(self.live), repr(self.live)), raw=True)
+                self._put(picture(self.live), repr(self.live))
                 self._drawn = time.monotonic()
 
     def _finish(self, run: Run) -> None:
         self._say(f"The run of {self._name} has ended.")
-        self._place.update(self._bundle(html.run_card(run), repr(run)), raw=True)
+        self._put(html.run_card(run), repr(run))
+
+    def _put(self, markup: str, text: str) -> None:
+        """Show something in the one place that is redrawn."""
+        bundle = {"text/html": markup, "text/plain": text}
+        if self._place is None:
+            self._place = display(bundle, raw=True, display_id=True)
+        else:
+            self._place.update(bundle, raw=True)
 
     def _say(self, words: str) -> None:
         """Say how it stands, to a screen reader too; only when it changes, or it would never be silent."""
         text = f'<span role="status">{html.escape(words)}</span>'
         if self._words.value != text:
             self._words.value = text
-
-    @staticmethod
-    def _bundle(markup: str, text: str) -> dict[str, str]:
-        return {"text/html": markup, "text/plain": text}
-
-
-def answer_while_the_cell_runs(widget: widgets.Widget) -> None:
-    """Let a widget's callbacks run at once, and not when the cell that showed it has ended.
-
-    JupyterLab sends clicks to a thread of their own (a subshell), which is there for this. ipykernel 7.4 gives them
-    back to the shell that wrote to the widget last, and that one is busy with the cell. It forgets here who wrote.
-    Has to be done again after each change of the widget; does nothing in other versions.
-    """
-    if widget.comm is not None:
-        vars(widget.comm).pop("_reply_subshell_id", None)
 
 
 def picture(live: LiveRun) -> str:

@@ -37,6 +37,11 @@ SHOW .jp-OutputArea-output .lk table{font-size:18px}
 SHOW .widget-button,SHOW .widget-dropdown select{min-height:44px;height:auto;line-height:1.4}
 SHOW :is(.widget-html-content,.widget-label,.widget-readout){font-size:22px}
 SHOW .labkit-slider{width:1200px!important}
+SHOW .labkit-slider .noUi-handle{transform:scale(1.6)}
+SHOW .labkit-slider .widget-label{margin-right:20px}
+SHOW .widget-checkbox input{zoom:1.6}
+SHOW .labkit-claims{max-width:1660px!important}
+SHOW .jp-cell-toolbar{display:none}
 SHOW .labkit-slider .widget-readout{width:auto;min-width:11em;max-width:none}
 SHOW .jp-MarkdownCell:has(.NOTES),SHOW .NOTES{display:none}
 SHOW .jp-CodeCell .jp-InputArea-editor:has(.cm-line+.cm-line){max-height:1.75em;overflow:hidden;position:relative;

@@ -123,7 +123,12 @@ def graph(edges: Sequence[Edge], beside: str = "") -> str:
     drawn = [*closed, *(edge for edge in edges if edge not in closed)][:_ARROWS_MOST]
     left = len(edges) - len(drawn)
     more = f"<p>{left} more threads wait; they are not drawn.</p>" if left else ""
-    return f'{head}<div class="lk-graph">{_picture(drawn, closed, words)}<div>{beside}</div>{_table(drawn)}</div>{more}'
+    leads = _targets(drawn)
+    ring = _ring_of(closed, leads)
+    one_circle = [edge for edge in drawn if _steps_on(f"t{edge.thread}", leads, ring) is not None]
+    more += "<p>The table holds a second circle.</p>" if len(one_circle) < len(drawn) else ""
+    picture = _picture(one_circle, closed, words)
+    return f'{head}<div class="lk-graph">{picture}<div>{beside}</div>{_table(drawn)}</div>{more}'
 
 
 def _table(edges: Sequence[Edge]) -> str:
@@ -184,13 +189,11 @@ def _layout(edges: Sequence[Edge], closed: Sequence[Edge]) -> tuple[dict[str, _N
     """Place every node. Return them with the width and height that they need."""
     leads = _targets(edges)
     ring = _ring_of(closed, leads)
-    steps = {key: _steps_on(key, leads, ring) for key in [*leads, *leads.values()]}
+    steps = {key: _steps_on(key, leads, ring) or 0 for key in [*leads, *leads.values()]}
     faces = _faces(steps, {f"l{edge.thing}": edge for edge in edges})
     rows: dict[str, float] = {}
     for root in [key for key in steps if steps[key] == 0]:
         _give_rows(root, leads, ring, rows)
-    for key in steps.keys() - rows.keys() - set(ring):
-        rows[key] = max(rows.values(), default=-1.0) + 1.0  # in a second circle
     widest = max((faces[key].reach for key in ring), default=0.0)
     across, up = max(140.0, (2 * widest + 30) * len(ring) / (2 * math.pi)), max(92.0, 24.0 * len(ring))
     column = 2 * max((faces[key].reach for key in faces if key not in ring[1:]), default=0.0) + _ARROW_WIDE
@@ -227,14 +230,14 @@ def _label(edge: Edge) -> tuple[str, str]:
     return short(edge.label, _LETTERS_MOST), short(other, 24) if other else ""
 
 
-def _steps_on(key: str, leads: dict[str, str], ring: Sequence[str]) -> int:
-    """Count the arrows from a node to where its chain ends: at a node without an arrow, or in the circle."""
+def _steps_on(key: str, leads: dict[str, str], ring: Sequence[str]) -> int | None:
+    """Count the arrows from a node to where its chain ends: without an arrow, or in the ring; None if it never does."""
     count, passed = 0, {key}
     while key not in ring and key in leads:
         key = leads[key]
         count += 1
-        if key in passed:  # a second circle: rare, and drawn as a chain
-            break
+        if key in passed:  # a second circle
+            return None
         passed.add(key)
     return count
 
@@ -260,7 +263,7 @@ def _picture(edges: Sequence[Edge], closed: Sequence[Edge], words: str) -> str:
     alarm = "".join(
         f'<text class="lk-alarm" x="{middle:g}" y="{high / 2 + dy:g}" text-anchor="middle">{line}</text>'
         for line, dy in (("circle: nobody", -5), ("can go on", 19))
-        if ring
+        if len(ring) > 2  # noqa: PLR2004 - between two there is no room
     )
     wide, key_y = max(wide, 400.0), high + 14
     alt = f"Wait-for graph, {words}: " + "; ".join(_in_a_phrase(edge) for edge in edges)
