@@ -13,6 +13,7 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import bench_course
 import bench_explorer
 
 from labkit import experiments
@@ -54,7 +55,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
     rows = [*starting(repeats), slider(repeats), *cores(max(5, repeats // 3)), *modules()]
-    rows += [Row(*figure) for figure in bench_explorer.figures()]
+    rows += [Row(*figure) for figure in (*bench_course.figures(), *bench_explorer.figures())]
     print(f"{'figure':<66}{'ours':>16}{'yardstick':>30}{'reached':>10}{'limit':>8}")
     for row in rows:
         mark = "shown only" if row.limit == NO_LIMIT else "ok" if row.met else "MISSED"

@@ -96,13 +96,15 @@ def test_two_locks_in_one_with_statement_are_told_apart(started):
 
 
 def test_locks_in_attributes_entries_and_calls_are_found(started):
-    both = threading.Barrier(2)
+    both, seen = threading.Barrier(2), threading.Event()
 
     def transfer(here, there):
         with accounts[here].lock:
             both.wait()
-            if accounts[there].lock.acquire(timeout=8):
-                accounts[there].lock.release()
+            while not seen.is_set():
+                if accounts[there].lock.acquire(timeout=0.2):
+                    accounts[there].lock.release()
+                    return
 
     started(left=lambda: transfer(0, 1), right=lambda: transfer(1, 0))
     until(
@@ -111,16 +113,20 @@ def test_locks_in_attributes_entries_and_calls_are_found(started):
             "thread right waits for the lock accounts[there].lock that thread left holds",
         ]
     )
+    seen.set()
 
 
 def test_a_thread_that_waits_for_itself_is_told_so(started):
+    seen = threading.Event()
+
     def again():
         with first:
-            if first.acquire(timeout=2):
-                first.release()
+            while not seen.is_set():
+                first.acquire(timeout=0.2)
 
     started(again=again)
     until(["thread again waits for the lock first that it itself holds"])
+    seen.set()
 
 
 def test_queues_threads_and_conditions_are_named(started):
