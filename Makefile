@@ -48,7 +48,7 @@ test: $(TEST)
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --quiet --diff .
 	@$(PY) -m mypy --strict --no-error-summary labkit
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) tests/side_by_side.py $(ARGS)
 
 soak: $(TEST)
 	@$(PY) tests/soak.py $(ARGS)

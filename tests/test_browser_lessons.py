@@ -325,6 +325,7 @@ def stop_the_incident(desk, cell):
     circle = cell.get_by_role("img", name=re.compile("^Wait-for graph, circle")).get_attribute("aria-label")
     assert "to_bob waits for the lock bob, held by to_alice" in circle
     assert "to_alice waits for the lock alice, held by to_bob" in circle
+    assert "MainThread waits for the thread to_bob" in circle
     cpu = cell.get_by_role("img", name=re.compile("^CPU used over ([2-9]|[1-9][0-9])[.]"))
     cpu.wait_for(timeout=LIMIT_MS)
     assert float(re.search("([0-9.]+) cores at the last look", cpu.get_attribute("aria-label"))[1]) < BUSY_CORES

@@ -135,6 +135,7 @@ def _table(edges: Sequence[Edge]) -> str:
     rows, left = [], 'style="text-align:left"'
     for edge in edges:
         named = edge.name if edge.label == edge.name else f"{edge.name}, which is {edge.label}"
+        named = _joined(edge) or named
         cells = (f"{edge.kind} {named}", _held_by(edge), edge.place)
         body = "".join(f"<td {left}>{escape(cell)}</td>" for cell in cells)
         rows.append(
@@ -156,7 +157,12 @@ def _held_by(edge: Edge) -> str:
 
 def _in_a_phrase(edge: Edge) -> str:
     by = f", held by {edge.holder}" if edge.holder and edge.kind != "thread" else ""
-    return f"{edge.thread} waits for the {edge.kind} {edge.label}{by}"
+    return f"{edge.thread} waits for the {edge.kind} {_joined(edge) or edge.label}{by}"
+
+
+def _joined(edge: Edge) -> str:
+    """Return the own name of a thread that is waited for, where `name` is only that of a variable; else empty."""
+    return edge.holder or "" if edge.kind == "thread" else ""
 
 
 # ---------------------------------------------------------------------------------------------------- where nodes stand

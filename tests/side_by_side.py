@@ -1,0 +1,51 @@
+"""Run all tests in two processes at once, one per core: `make test`. Rule: every test file runs in exactly one of them.
+
+The second process takes the files that start no notebook, no browser and no dangerous run: the explorer's engine, the
+cards, the ledger. Each process has a folder of its own for temporary files (conftest.py) and looks for leftovers among
+its own descendants, so neither sees the other. With arguments there is one process, as for any pytest.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BESIDE = {
+    *("anatomy", "answers", "awaits", "claims", "classics", "evidence", "execution", "exercise", "exercises"),
+    *("explore", "explore_hard", "explore_limits", "explorer", "explorer_cells", "layers", "ledger", "lessons"),
+    *("levels", "oracle", "patterns", "predict", "primitives", "primitives_alone", "primitives_threads", "progress"),
+    *("quiz", "search", "source_fuzz", "stepper"),
+}
+PYTEST = [sys.executable, "-m", "pytest"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run pytest with the arguments; without any, run everything; return the exit status."""
+    if arguments:
+        return subprocess.run([*PYTEST, *arguments], check=False).returncode
+    files = {path.stem.removeprefix("test_"): str(path) for path in sorted(HERE.glob("test_*.py"))}
+    gone = BESIDE - files.keys()
+    if gone:
+        print(f"side_by_side.py names files that are not there: {', '.join(sorted(gone))}", file=sys.stderr)
+        return 2
+    here = [path for name, path in files.items() if name not in BESIDE]
+    beside = [path for name, path in files.items() if name in BESIDE]
+    with tempfile.TemporaryFile("w+") as log:
+        command = [*PYTEST, "-p", "no:cacheprovider", *beside]
+        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as other:
+            try:
+                status = subprocess.run([*PYTEST, *here], check=False).returncode
+                other_status = other.wait()
+            except BaseException:
+                other.terminate()
+                raise
+        log.seek(0)
+        print(f"\nThe other process, beside this one ({len(beside)} files):\n{log.read()}", flush=True)
+    return status or other_status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
