@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadRecording, BadValue
-from labkit.model import Claim
+from labkit.model import Claim, Ending
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,6 +19,7 @@ __all__ = ["NOT_BUILT", "claims", "judge", "lesson_slug"]
 
 NOT_BUILT = "not built yet"  # stands in the place of an experiment and its judge
 _FILE = Path(__file__).resolve().parent.parent / "data" / "claims.csv"
+_LEAST_RUNS = 3  # fewer give no verdict
 _ADVICE = "Restore the file from git, or mend the line"
 
 
@@ -72,7 +74,14 @@ def judge(experiment: Experiment, table: DataFrame) -> dict[str, Verdict]:
     Returns:
         Verdicts by the claim's id.
     """
-    return {name: judge_one(table) for name, judge_one in experiment.claims.items()}
+    finished = bool((table["ending"] == Ending.FINISHED.value).all())
+    return {name: _asked_for(judge_one(table), finished=finished) for name, judge_one in experiment.claims.items()}
+
+
+def _asked_for(verdict: Verdict, *, finished: bool) -> Verdict:
+    """Mark a verdict that lacks runs although all that were made have finished: they were not asked for."""
+    lacking = verdict.outcome == "cannot be measured here" and verdict.runs_count < _LEAST_RUNS
+    return replace(verdict, unasked=lacking and finished)
 
 
 def _claim(cells: list[str], line: int) -> Claim:

@@ -321,6 +321,7 @@ class Verdict:
         unit: What the number counts, such as ``"share of additions lost"``.
         runs_count: Runs behind it.
         reason: Why it cannot be measured here, or why it is too close; else empty.
+        unasked: True if it only lacks runs that nobody has asked for yet.
     """
 
     outcome: Literal["holds", "does not hold", "too close to call", "cannot be measured here"]
@@ -331,6 +332,12 @@ class Verdict:
     unit: str = ""
     runs_count: int = 0
     reason: str = ""
+    unasked: bool = False
+
+    @property
+    def word(self) -> str:
+        """The outcome as it is shown: what was not asked for is not measured yet, and no fault of the machine."""
+        return "not measured yet" if self.unasked else self.outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

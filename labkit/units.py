@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["MIB", "in_words"]
 
 MIB = 1 << 20
+_WHOLE = 1000  # from here on whole numbers: three digits of more would need an exponent
 _SIZES = ((1 << 30, "GiB"), (MIB, "MiB"), (1 << 10, "KiB"), (1, "B"))
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
@@ -19,18 +20,18 @@ def in_words(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if name.endswith("_per_s"):
-        return f"{value:,.3g} per s"
+        return f"{value:,.0f} per s" if abs(value) >= _WHOLE else f"{value:.3g} per s"
+    if name.endswith("_cores"):
+        return f"{value:.2f} cores"
     if name.endswith("_ratio"):
         return f"{100 * value:.3g} %"
-    if name.endswith("_ns"):
-        return _scaled(value / 1e9, _TIMES, "s")
-    if name.endswith("_s"):
-        return _scaled(value, _TIMES, "s")
+    if name.endswith(("_ns", "_s")):
+        return _scaled(value / 1e9 if name.endswith("_ns") else value, _TIMES, "s")
     return _scaled(value, _SIZES, "B") if name.endswith("_bytes") else _plain(value)
 
 
 def _plain(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 - no exponent
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.4g}"
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...], base: str) -> str:

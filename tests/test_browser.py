@@ -81,38 +81,6 @@ def desk(lab, browser):
         assert desk.errors == []
 
 
-def test_sliders_redraw_by_keyboard_and_by_mouse(desk):
-    desk.open_notebook("06_lost_updates.ipynb")
-    desk.run_all()
-    panel = Panel(desk)
-    assert {handle.get_attribute("aria-label") for handle in panel.sliders()} == {
-        "body",
-        "lock",
-        "workers",
-        "rounds",
-        "switch interval",
-    }
-    before = panel.picture()
-    workers = desk.page.get_by_role("slider", name="workers")
-    assert workers.get_attribute("aria-valuetext") == "2"
-    workers.focus()
-    workers.press("ArrowRight")
-    by_keyboard = panel.picture_after(before, "workers 4")
-    assert workers.get_attribute("aria-valuetext") == "4"
-    lock = desk.page.get_by_role("slider", name="lock")
-    lock.scroll_into_view_if_needed()
-    box, track = lock.bounding_box(), desk.page.locator(".labkit-slider .noUi-base").nth(1).bounding_box()
-    desk.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    desk.page.mouse.down()
-    desk.page.mouse.move(track["x"] + track["width"], box["y"] + box["height"] / 2, steps=5)
-    desk.page.mouse.up()
-    panel.picture_after(by_keyboard, "lock on")
-    assert lock.get_attribute("aria-valuetext") == "on"
-    panel.screenshot("bench-light")
-    desk.theme("dark")
-    panel.screenshot("bench-dark")
-
-
 def test_stop_ends_a_hang_and_the_bench_goes_on(desk):
     desk.open_notebook("stuck.ipynb")
     desk.run_all()
@@ -177,9 +145,6 @@ class Panel:
         self.desk, self.page = desk, desk.page
         self.page.locator(".labkit-bench").wait_for(timeout=LIMIT_MS)
         self.page.locator(".labkit-slider .noUi-handle[data-labkit]").last.wait_for(timeout=LIMIT_MS)
-
-    def sliders(self):
-        return self.page.get_by_role("slider").all()
 
     def card(self):
         """Find the card that follows the panel in its cell's output."""

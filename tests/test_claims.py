@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -232,8 +233,13 @@ def test_a_claim_without_a_number_does_not_count_as_measured():
     session.note(LOST.name, made_up(2))
     shown = repr(lab.claims("lost_updates"))
     assert "0 of 2 claims measured" in shown
-    assert "? cannot be measured here" in shown
+    assert "○ not measured yet" in shown
     assert "Reason: it takes 3 finished runs of 2 or more threads without a lock, and there are 2." in shown
+
+
+def test_runs_that_could_not_finish_here_are_no_question_of_asking():
+    session.note(LOST.name, [replace(run, ending=Ending.UNAVAILABLE, result={}) for run in made_up(3)])
+    assert "? cannot be measured here" in repr(lab.claims("lost_updates"))
 
 
 def test_no_verdict_is_told_by_colour_alone():

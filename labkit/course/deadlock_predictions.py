@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["PREDICTIONS"]
 
 _LEAST = 3  # runs: fewer decide nothing
-_IDLE_CORES, _BUSY_CORES = 0.1, 0.5
+_IDLE_CORES, _BUSY_CORES = 0.1, 0.3  # a busy neighbour takes a share of the one core
 _NEARLY_ALL, _HARDLY_ANY, _MOST = 0.8, 0.1, 0.5  # shares of rounds
 _HARDLY_WORKS, _WORKS = 0.1, 0.5  # transfers, as shares of the healthy program's
 _APART = 10  # the heavy load is at least so many times the light one

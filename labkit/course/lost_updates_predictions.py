@@ -49,7 +49,10 @@ def _who(table: DataFrame) -> Came | None:
 
 def _cost(table: DataFrame) -> Came | None:
     free, locked = (_measured(table, "threads", lock=lock) for lock in (False, True))
-    if min(len(free), len(locked)) < _LEAST or set(free["body"]) != set(locked["body"]):
+    if min(len(free), len(locked)) < _LEAST:
+        return None
+    free = free[free["body"].isin(set(locked["body"]))]
+    if len(free) < _LEAST or set(free["body"]) != set(locked["body"]):
         return None
     ratio = float(locked["cpu_per_addition_s"].median() / free["cpu_per_addition_s"].median())
     answer = 0 if ratio < _SAME else 1 if ratio < _DOUBLE else 2

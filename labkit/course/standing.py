@@ -23,7 +23,7 @@ class Standing(NamedTuple):
         experiment: Name of the experiment that measures it; empty if it is not built yet.
         verdict: What all runs of this session say; None if there are none.
         runs_count: Runs of the experiment in this session, also those that the verdict does not rest on.
-        earlier: If there is no verdict, one phrase with the last one from before this kernel started; else empty.
+        earlier: If there is no verdict yet, one phrase with the last one from before this kernel started; else empty.
     """
 
     claim: Claim
@@ -55,7 +55,7 @@ def standings(lesson: str = "") -> list[Standing]:
 def note_verdict(standing: Standing) -> None:
     """Keep a verdict in the student's progress, unless the last one there is the same."""
     claim, verdict = standing.claim, standing.verdict
-    if verdict is None:
+    if verdict is None or verdict.unasked:
         return
     last = progress.latest("verdict", claim.id)
     if last is None or last.value != verdict.outcome:
@@ -72,6 +72,6 @@ def last_noted(claim: str) -> str:
 
 def _standing(claim: Claim, verdict: Verdict | None, runs_count: int) -> Standing:
     built = claim.experiment != ledger.NOT_BUILT
-    earlier = "" if verdict or not built else last_noted(claim.id)
+    earlier = "" if (verdict and not verdict.unasked) or not built else last_noted(claim.id)
     earlier = f"{earlier} before this kernel started" if earlier else ""
     return Standing(claim, claim.experiment if built else "", verdict, runs_count, earlier)

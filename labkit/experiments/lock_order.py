@@ -202,7 +202,7 @@ def _explore(
     deadlocks = sum(outcome.traces_count for outcome in found.outcomes if outcome.text == "deadlock")
     return {
         "executions_count": found.executions,
-        "schedules_count": found.schedules,
+        "schedules_count": round(found.schedules),
         "traces_count": found.traces,
         "deadlocks_count": deadlocks,
         "deadlocked_ratio": deadlocks / max(found.traces, 1),

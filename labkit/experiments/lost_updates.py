@@ -165,7 +165,8 @@ def draw(table: DataFrame, ax: Axes) -> None:
         artists.blank(ax)
     elif x == "body":
         ax.set(xlim=(-3, 103), xticks=range(0, 101, 25))
-        artists.dots(ax, [_row(rows, grouped=bool(varied)) for rows in _parts(done)])
+        priced = not varied and len(done["lock"].unique()) > 1  # what the lock costs, beside what it saves
+        artists.dots(ax, [_row(rows, grouped=bool(varied), priced=priced) for rows in _parts(done)])
     else:
         values = sorted(done[x].unique())
         ax.set(ylim=(-3, 103), yticks=range(0, 101, 25), ylabel="additions lost (%)", xlabel=_AXES[x])
@@ -180,13 +181,15 @@ def _parts(done: DataFrame) -> list[DataFrame]:
     return [parts[key] for key in order if key in parts]
 
 
-def _row(rows: DataFrame, *, grouped: bool) -> artists.Row:
+def _row(rows: DataFrame, *, grouped: bool, priced: bool) -> artists.Row:
     from labkit import artists
 
     first, name = rows.iloc[0], _name(rows)
     lost = [float(value) for value in 100 * rows["lost_ratio"]]
     text = _percent(float(rows["lost_ratio"].median()))
-    label, text = (str(first["body"]), f"{text}  {name}") if grouped else (name, f"{text} lost")
+    if priced:
+        text += f" lost\n{in_words('_s', float(rows['cpu_per_addition_s'].median()))} of CPU each"
+    label, text = (str(first["body"]), f"{text}  {name}") if grouped else (name, text if priced else f"{text} lost")
     return artists.Row(label, LOOKS[EXPERIMENT.units[str(first["arm"])]], lost, text, hollow=bool(first["lock"]))
 
 

@@ -169,7 +169,7 @@ def _count(found: Sequence[Standing]) -> str:
 def _word(standing: Standing) -> tuple[str, str]:
     """Return mark and word; neither says anything that the other does not."""
     if standing.verdict:
-        return MARKS[standing.verdict.outcome], standing.verdict.outcome
+        return MARKS[standing.verdict.word], standing.verdict.word
     return ("○", "not measured yet") if standing.experiment else ("·", ledger.NOT_BUILT)
 
 
@@ -202,6 +202,6 @@ def _short(value: float) -> str:
 
 
 def _interval(verdict: Verdict) -> str:
-    if verdict.low is None or verdict.high is None:
+    if verdict.low is None or verdict.high is None or verdict.low == verdict.high:  # the last is counted, not sampled
         return ""
     return f"95 % interval {_short(verdict.low)} to {_short(verdict.high)}"

@@ -40,7 +40,13 @@ _BOX = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-left:6px solid var(--jp-brand-color1,#1976d2);"
     "border-radius:4px;padding:8px 14px;margin:6px 0;max-width:960px;line-height:1.5"
 )
-OUTCOME_MARKS = {"holds": "✔", "does not hold": "✘", "too close to call": "≈", "cannot be measured here": "?"}
+OUTCOME_MARKS = {
+    "holds": "✔",
+    "does not hold": "✘",
+    "too close to call": "≈",
+    "cannot be measured here": "?",
+    "not measured yet": "○",
+}
 
 
 def card(title: str, *parts: str) -> str:
@@ -100,11 +106,11 @@ def sentences(verdicts: Iterable[tuple[str, Verdict]]) -> str:
     """Say each verdict in words, with the claim that it judges before it."""
     items = []
     for claim, verdict in verdicts:
-        mark = OUTCOME_MARKS[verdict.outcome]
+        mark = OUTCOME_MARKS[verdict.word]
         reason = f" ({escape(verdict.reason)})" if verdict.reason else ""
         items.append(
             f"<p style='margin:6px 0'>The article: <q>{escape(claim)}</q><br>"
-            f"<b>{mark} {escape(verdict.outcome)}</b>: {inline(verdict.sentence)}{reason}{_numbers(verdict)}</p>"
+            f"<b>{mark} {escape(verdict.word)}</b>: {inline(verdict.sentence)}{reason}{_numbers(verdict)}</p>"
         )
     return "".join(items)
 
@@ -112,7 +118,10 @@ def sentences(verdicts: Iterable[tuple[str, Verdict]]) -> str:
 def _numbers(verdict: Verdict) -> str:
     if verdict.effect is None or verdict.low is None or verdict.high is None:
         return ""
-    interval = f"{verdict.effect:.3g} (95 % interval {verdict.low:.3g} to {verdict.high:.3g})"
+    counted = verdict.low == verdict.high  # not sampled: there is no interval
+    interval = f"{verdict.effect:.3g}" + (
+        "" if counted else f" (95 % interval {verdict.low:.3g} to {verdict.high:.3g})"
+    )
     return f"<br><small>{escape(f'{verdict.unit}: {interval}, from {verdict.runs_count} runs')}</small>"
 
 

@@ -36,7 +36,8 @@ class Passport:
         return html.card(
             "This machine",
             html.rows(("what", "here"), self._facts(), "Passport: every number of this lesson comes from this machine"),
-            f"<p style='margin:6px 0 0'>What to expect here:</p><ul style='margin:0'>{expected}</ul>"
+            "<details><summary>What to expect here (predict first)</summary>"
+            f"<ul style='margin:0'>{expected}</ul></details>"
             if expected
             else "",
         )

@@ -49,7 +49,7 @@ def in_text(experiment: Experiment, runs: Sequence[Run], note: str = "") -> str:
     """Say the same in plain text, for where there is no HTML."""
     verdicts = ledger.judge(experiment, tables.frame(runs))
     lines = [f"{experiment.name}: {len(runs)} runs. {note}".strip()]
-    lines += [f"{name}: {verdict.outcome}. {verdict.sentence}" for name, verdict in verdicts.items()]
+    lines += [f"{name}: {verdict.word}. {verdict.sentence}" for name, verdict in verdicts.items()]
     lines.append(html.receipt_line([run.receipt for run in runs]))
     return "\n".join(lines)
 
