@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from labkit.course.lessons import lessons
+from labkit.experiments import experiment
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 FILES = sorted(path.name for path in FOLDER.glob("[0-9][0-9]_*.ipynb") if not path.name.startswith("00_"))
@@ -186,6 +189,24 @@ def test_no_result_stands_in_the_prose(name):
     for cell in read(name):
         if cell["cell_type"] == "markdown" and cell["tag"] != "instructor" and cell["id"] != "title":
             assert numbers_in(cell["source"]) == [], cell["id"]
+
+
+@each_lesson
+def test_code_in_the_prose_is_the_code_of_the_experiments(name):
+    measured = {arguments[0] for arguments in calls(read(name), "measure")}
+    modules = [sys.modules[next(iter(experiment(one).arms.values())).__module__] for one in measured]
+    shown = [ast.parse(block) for block in re.findall(r"```python\n(.*?)```", text(read(name)), re.DOTALL)]
+    for function in (node for block in shown for node in block.body):
+        sources = [
+            inspect.getsource(getattr(module, function.name)) for module in modules if hasattr(module, function.name)
+        ]
+        assert [plain(ast.parse(source).body[0]) for source in sources] == [plain(function)]
+
+
+def plain(function):
+    """Return a function's statements without its docstring and annotations."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return [[argument.arg for argument in function.args.args], *map(ast.dump, body)]
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_a_claim_without_a_number_does_not_count_as_measured():
     shown = repr(lab.claims("lost_updates"))
     assert "0 of 2 claims measured" in shown
     assert "○ not measured yet" in shown
-    assert "Reason: it takes 3 finished runs of 2 or more threads without a lock, and there are 2." in shown
+    assert "Reason: it takes 3 finished runs of 2 or more workers that share memory, and there are 2." in shown
 
 
 def test_runs_that_could_not_finish_here_are_no_question_of_asking():

@@ -221,12 +221,12 @@ assert "matplotlib.pyplot" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=root)
 
 
-def race(lost, rounds=5, *, workers=2, lock=False, repeats=3):
+def race(lost, rounds=5, *, repeats=3, arm="threads", **setting):
     tried = experiment("lost updates")
     result = dict.fromkeys(tried.columns, 1) | {"rounds_with_loss_count": lost, "lost_count": 3 * lost}
     result["lost_ratio"] = 0.4 if lost else 0.0
-    params = tried.defaults | {"rounds": rounds, "workers": workers, "lock": lock}
-    trial = Trial(workload="m:f", experiment=tried.name, arm="threads", params=params)
+    params = tried.defaults | {"rounds": rounds} | setting
+    trial = Trial(workload="m:f", experiment=tried.name, arm=arm, params=params)
     return [Run(trial=trial, ending=Ending.FINISHED, python="3.13.0", result=result)] * repeats
 
 
@@ -240,6 +240,8 @@ def race(lost, rounds=5, *, workers=2, lock=False, repeats=3):
         (race(0, lock=True), "cannot be measured here", "3 runs with the lock lost 0 additions"),
         (race(0, workers=1), "cannot be measured here", "not measured yet."),
         (race(5) + race(0, lock=True), "holds", "15 of 15 rounds"),
+        (race(0, repeats=2) + race(5, repeats=1, arm="processes sharing memory"), "holds", "5 of 15 rounds"),
+        (race(5, arm="isolated processes"), "cannot be measured here", "not measured yet."),
     ],
 )
 def test_the_race_is_judged_by_the_rounds_that_lost(runs, outcome, words):

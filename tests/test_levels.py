@@ -82,7 +82,7 @@ def test_gaps_become_switch_points_of_the_engine():
     assert Gaps("x", none | {"attribute": 1}, rounds).points is None
     said = Gaps("x", none | {"print": 3}, rounds)
     assert said.said(possible=True) == "a print"
-    assert "nothing (not seen in 5,000 rounds)" in said.said(possible=False)
+    assert "no code in between (not seen in 5,000 rounds)" in said.said(possible=False)
     assert "impossible" not in said.said(possible=False)
 
 

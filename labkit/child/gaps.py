@@ -106,7 +106,7 @@ def _sleep(cell: _Cell, rounds: range) -> None:
 
 
 KINDS: dict[str, tuple[str, str, Rounds]] = {  # name -> (what the explorer calls it, what stands in the gap, rounds)
-    "nothing": ("any", "nothing", _nothing),
+    "nothing": ("any", "no code in between", _nothing),
     "attribute": ("any", "an attribute read", _attribute),
     "call": ("call", "a call of a Python function", _call),
     "builtin": ("builtin", "a call of a built-in function", _builtin),

@@ -224,7 +224,7 @@ def expect(machine: Machine) -> list[str]:
     """
     python, interval = f"Python {machine.python}", in_words("_s", machine.switch_interval_s)
     load = (
-        f"{python} has a GIL: a thread runs up to {interval} before another one may. Threads that are done sooner "
+        f"{python} has a GIL: a waiting thread asks for its turn after {interval}. Threads that are done sooner "
         "hardly ever meet, so a deadlock needs more work than that."
         if machine.gil
         else f"{python} runs without a GIL: both threads run at once, so a deadlock may show with very little work."

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from labkit.model import Json, Machine
 
 _ROUND_S = 0.02
+_SHARED = ("threads", "processes sharing memory")  # the arms whose workers write to one place
 _UNIT = "share of rounds that lost additions"
 _BATCH = 64  # additions between two looks at the clock, which stays outside the window between read and write
 _BODIES = {
@@ -240,21 +241,21 @@ def expect(machine: Machine) -> list[str]:
 def _judge_race(table: DataFrame) -> Verdict:
     from labkit.intervals import median_interval, wilson
 
-    done = table[(table["ending"] == "finished") & (table["arm"] == "threads")]
+    done = table[(table["ending"] == "finished") & table["arm"].isin(_SHARED)]
     locked = done[done["lock"].astype(bool)] if len(done) else done
     runs = done.drop(locked.index)
     runs = runs[runs["workers"] > 1] if len(runs) else runs
     if len(runs) < 3:  # noqa: PLR2004 - fewer give no interval worth showing
-        sentence = "Whether threads lose additions without a lock is not measured yet"
+        sentence = "Whether sharing without a lock loses additions is not measured yet"
         if len(locked):
             sentence += f"; {len(locked)} runs with the lock lost {locked['lost_count'].sum():.0f} additions"
-        reason = f"it takes 3 finished runs of 2 or more threads without a lock, and there are {len(runs)}"
+        reason = f"it takes 3 finished runs of 2 or more workers that share memory, and there are {len(runs)}"
         return Verdict(outcome="cannot be measured here", sentence=f"{sentence}.", reason=reason, runs_count=len(runs))
     hits, tries = int(runs["rounds_with_loss_count"].sum()), int(runs["rounds"].sum())
     share, lost = wilson(hits, tries), median_interval([float(value) for value in runs["lost_ratio"]])
-    what = "threads without a lock, Python " + " and ".join(sorted(runs["python"].unique()))
-    counts = runs.groupby("body")[["rounds_with_loss_count", "rounds"]].sum()
-    what += "".join(f"; '{body}' {row.iloc[0]:.0f} of {row.iloc[1]:.0f}" for body, row in counts.iterrows())
+    what = "without a lock, Python " + " and ".join(sorted(runs["python"].unique()))
+    counts = runs.groupby(["arm", "body"], sort=False)[["rounds_with_loss_count", "rounds"]].sum()
+    what += "".join(f"; {arm}, '{body}' {row[0]:.0f} of {row[1]:.0f}" for (arm, body), *row in counts.itertuples())
     few = not hits and share.high > 0.5  # noqa: PLR2004 - 3 rounds without a loss say next to nothing
     return Verdict(
         outcome="holds" if hits else "too close to call" if few else "does not hold",

@@ -198,12 +198,8 @@ class Execution:
             sys.setprofile(self.profile)
         try:
             thread.returned = thread.function()
-        except (Abort, SystemExit):
-            pass  # SystemExit ends a thread in silence
-        except CannotCheck as problem:
-            self._give_up(problem)
         except BaseException as error:  # noqa: BLE001 - whatever a student's code raises is data
-            thread.error = error
+            self._failed(thread, error)
         _mine.controlled = None
         if self.profile is not None:
             sys.setprofile(None)
@@ -215,6 +211,14 @@ class Execution:
             after = thread.spawner or (None if self._starting else self._choose(thread))
         with contextlib.suppress(Abort):
             self._pass(after, thread, player)
+
+    def _failed(self, thread: Controlled, error: BaseException) -> None:
+        """Note what a thread died of, but for what ends threads in silence, or only while they are ended."""
+        hidden = _hidden(error)
+        if hidden is not None:
+            self._give_up(hidden)
+        elif not (self._aborting or isinstance(error, (Abort, SystemExit))):
+            thread.error = error
 
     def _pass(self, thread: Controlled | None, giver: Controlled, player: Player | None = None) -> None:
         """Give the baton to a thread; None gives it back to the outside.
@@ -346,10 +350,24 @@ def stop(op: Op) -> None:
 
 
 def check() -> None:
-    """Raise `Abort` if the calling thread's execution has ended."""
+    """Raise `Abort` if the calling thread's execution has ended, and `CannotCheck` if an exception hides one."""
     thread: Controlled | None = getattr(_mine, "controlled", None)
     if thread is not None:
         thread.execution.check(thread)
+        hidden = _hidden(sys.exc_info()[1])
+        if hidden is not None:
+            raise hidden
+
+
+def _hidden(error: BaseException | None) -> CannotCheck | None:
+    """Find a `CannotCheck` behind an exception: a `with` that it leaves may raise another one in its place."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, CannotCheck):
+            return error
+        seen.add(id(error))  # a program may tie a chain of exceptions into a circle
+        error = error.__context__
+    return None
 
 
 def _at(frame: FrameType | None) -> Place | None:

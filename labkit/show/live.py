@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, display
@@ -42,8 +44,13 @@ class LivePlace:
             return
         content = make()
         if self._handle is not None:
-            self._handle.update(HTML(content))
+            self._handle.update({"text/html": content, "text/plain": _plain(content)}, raw=True)
         self._drawn = time.monotonic()
+
+
+def _plain(content: str) -> str:
+    """Give the words of a piece of HTML, for where there is no front end."""
+    return unescape(" ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", content, flags=re.DOTALL).split()))
 
 
 def progress_bar(done: int, total: int, began: float) -> str:

@@ -148,7 +148,7 @@ def _table(edges: Sequence[Edge]) -> str:
 
 def _held_by(edge: Edge) -> str:
     if edge.kind == "thread":
-        return "itself, until it ends"
+        return f"{_joined(edge) or edge.label}, until it ends"
     if edge.holder is None:
         return "nobody known"
     alias = f" as {edge.held_as}" if edge.held_as and edge.held_as != edge.label else ""
