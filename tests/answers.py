@@ -80,6 +80,15 @@ def sell(shop, customer):
             shop.stock -= 1
         bill(shop, customer)
 """,
+        """\
+def sell(shop, customer):
+    with shop.lock:
+        if shop.stock > 0:
+            shop.stock -= 1
+            shop.lock.release()
+            bill(shop, customer)
+            shop.lock.acquire()
+""",
     ],
     "break-the-cache": [
         """\
@@ -118,6 +127,19 @@ def to_till(shop):
     with shop.safe_lock, shop.till_lock:
         shop.move(-5)
 """,
+        """\
+gate = threading.Lock()
+
+
+def to_safe(shop):
+    with gate, shop.till_lock, shop.safe_lock:
+        shop.move(10)
+
+
+def to_till(shop):
+    with gate, shop.safe_lock, shop.till_lock:
+        shop.move(-5)
+""",
     ],
     "any-direction": [
         """\
@@ -136,18 +158,21 @@ def transfer(source, target, amount):
         first.lock.release()
 """,
         """\
-gate = threading.Lock()
+room = threading.Condition()
+busy = set()
 
 
 def transfer(source, target, amount):
-    with gate:
-        source.lock.acquire()
-        target.lock.acquire()
+    with room:
+        while source.number in busy or target.number in busy:
+            room.wait()
+        busy.update((source.number, target.number))
     source.balance -= amount
     target.balance += amount
     book(source, target)
-    source.lock.release()
-    target.lock.release()
+    with room:
+        busy.difference_update((source.number, target.number))
+        room.notify_all()
 """,
         """\
 def transfer(source, target, amount):

@@ -260,7 +260,7 @@ def test_every_slider_is_moved_by_keyboard_and_dragged_by_mouse(desk):
     desk.run_all()
     panels = [Panel(desk, name, desk.cell(number)) for number, name in enumerate(BENCHES, 1)]
     for panel in panels:
-        status(panel.cell, "1 runs in").wait_for(timeout=LIMIT_MS)
+        status(panel.cell, "1 run in").wait_for(timeout=LIMIT_MS)
         sweep = experiment(panel.name).sweep
         for key, values in sweep.items():
             began = time.monotonic()
@@ -286,9 +286,9 @@ class Panel(NamedTuple):
         """Wait for the picture of the setting at which a slider stands; return its run's setting, and tell the time."""
         words = f"{html.label(key)} {self.slider(key).get_attribute('aria-valuetext')}"
         self.cell.get_by_text(re.compile(f"(^|; ){re.escape(words)}(;|$)")).wait_for(timeout=LIMIT_MS)
-        status(self.cell, "1 runs in").wait_for(timeout=LIMIT_MS)
+        status(self.cell, "1 run in").wait_for(timeout=LIMIT_MS)
         seconds = time.monotonic() - began
-        assert "in 1 runs" in self.cell.get_by_role("img").last.get_attribute("alt")
+        assert "in 1 run" in self.cell.get_by_role("img").last.get_attribute("alt")
         run = f"{variable(self.name)}.latest[0]"
         asked = f"({run}.trial.params['{key}'], {run}.lifetime_s)"
         found, run_s = ast.literal_eval(self.desk.ask_kernel(asked))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from answers import RIGHT, explored_here, typed
+from odd_answers import ODD
 
 from labkit.course.lessons import lessons
 from labkit.show import exercise as room
@@ -91,6 +92,15 @@ def test_both_accounts_stay_locked_until_the_end():
 def test_other_right_answers_are_proved(name, source):
     found = check(ALL[name], typed(source))
     assert found.state == "proved", found.message
+
+
+@pytest.mark.parametrize(("name", "number"), [(name, number) for name in ODD for number in range(len(ODD[name]))])
+def test_odd_answers_are_told_what_is_so(name, number):
+    what, source, state, words = ODD[name][number]
+    found = check(ALL[name], typed(source))
+    assert (found.state, words in found.message) == (state, True), (what, found.state, found.message)
+    assert len(found.message.split()) <= MESSAGE_WORDS_MOST
+    assert "{" not in found.message
 
 
 @each_exercise

@@ -49,7 +49,7 @@ sums = []
 
 class Bank:
     def __init__(self):
-        self.ann, self.bob = Account(1), Account(2)
+        self.ann, self.bob = Account(8), Account(5)
 
 
 def there(bank):
@@ -104,20 +104,25 @@ both_in_book = threading.Barrier(2)
 
 class Bank:
     def __init__(self):
-        self.ann, self.bob, self.cem, self.dora = Account(1), Account(2), Account(3), Account(4)
+        self.ann, self.bob, self.cem, self.dora, self.eve = [Account(number) for number in (1, 2, 3, 4, 5)]
 
 
 def ann_to_bob(bank):
     transfer(bank.ann, bank.bob, 10)
 
 
-def cem_to_dora(bank):
-    transfer(bank.cem, bank.dora, 10)
+def bob_to_cem(bank):
+    transfer(bank.bob, bank.cem, 10)
+
+
+def dora_to_eve(bank):
+    transfer(bank.dora, bank.eve, 10)
 
 
 def book(source, target):
-    # goes on when both transfers are in here
-    both_in_book.wait()
+    # the first and the last have no account in common: each goes on when the other one is in here as well
+    if {source.number, target.number} != {2, 3}:
+        both_in_book.wait()
 """
 
 
@@ -130,10 +135,6 @@ def _by_balance(result: Result) -> bool:
         if len(seen) == _TWO:
             return checks.circle(result)
     return False
-
-
-def _livelock(result: Result) -> bool:
-    return result.kind == "livelock"
 
 
 def _one_only(result: Result) -> bool:
@@ -155,13 +156,6 @@ def _one_after_the_other(result: Result) -> bool:
 
 _PAIR = checks.judge(
     (
-        _livelock,
-        (
-            "No deadlock, but a livelock: both take one lock, fail to get the other, give theirs back and try "
-            "again, in step and for ever. The schedule below comes back to where it was."
-        ),
-    ),
-    (
         _by_balance,
         (
             "The order depends on the balances: `there` and `back` compare them before they hold a lock, and may "
@@ -175,7 +169,10 @@ _PAIR = checks.judge(
             "Ann's. The order still depends on who pays whom."
         ),
     ),
-    (checks.in_turn, "One transfer after the other does not move the money as it should. Mend that first."),
+    (
+        checks.in_turn,
+        "One transfer after the other must move the money and call `book` once, and does not. Mend that first.",
+    ),
     (checks.blind, "A transfer was left out: the lock was not free at once, and the money never moved."),
     (checks.no_lock, "Without locks nothing stops, and money is lost: both transfers change the same balances."),
     (
@@ -200,22 +197,28 @@ _CIRCLE = checks.judge(
         checks.circle,
         "Two accounts are safe now, three are not: each transfer holds what the next one waits for, all the way round.",
     ),
-    (_livelock, "Three transfers can give way to each other for ever: a livelock."),
     otherwise=(
-        "With three transfers in a circle money is lost, or moves while `book` writes: some account is changed without "
-        "its own lock."
+        "With three transfers in a circle money is lost, or moves while `book` writes: some account is not locked "
+        "until `book` is done."
     ),
 )
 
 
-def _overlap(result: Result) -> str:
-    if not checks.overlocked(result):
-        return ""
-    return (
-        "Nothing stops and nothing is lost, but too much is locked: these two transfers have no account in common, and "
-        "one waits until the other one has left `book`. One lock for all, and the whole bank queues. In the schedule "
-        "below `book` waits until both transfers are in it, for ever."
-    )
+_OVERLAP = checks.judge(
+    (
+        checks.overlocked,
+        (
+            "Nothing is lost, but too much is locked: `ann_to_bob` and `dora_to_eve` have no account in common, and "
+            "one waits until the other one has left `book`. One lock for all, and the whole bank queues. In the "
+            "schedule below `book` waits until both are in it, for ever."
+        ),
+    ),
+    otherwise=(
+        "Nothing is lost, but who waits for an account holds up the whole bank: `bob_to_cem` waits for Bob's and keeps "
+        "the gate, a lock that all need, so `dora_to_eve` queues behind it, with no account in common. Wait for "
+        "an account only while you hold nothing but accounts."
+    ),
+)
 
 
 EXERCISE = Exercise(
@@ -322,7 +325,7 @@ def transfer(source, target, amount):
                 target.lock.release()
                 return
 """,
-            "a livelock: both take one lock",
+            "gives way and tries again",
         ),
         WrongAnswer(
             "locks made in the function",
@@ -345,7 +348,25 @@ def transfer(source, target, amount):
         target.balance += amount
         book(source, target)
 """,
-            "some account is changed without its own lock",
+            "some account is not locked until",
+        ),
+        WrongAnswer(
+            "a gate around taking both locks",
+            """\
+gate = threading.Lock()
+
+
+def transfer(source, target, amount):
+    with gate:
+        source.lock.acquire()
+        target.lock.acquire()
+    source.balance -= amount
+    target.balance += amount
+    book(source, target)
+    source.lock.release()
+    target.lock.release()
+""",
+            "holds up the whole bank",
         ),
     ),
     probes=(
@@ -357,7 +378,8 @@ def transfer(source, target, amount):
             check="all_have_as_before",
             judge=_CIRCLE,
         ),
-        Probe(source=_APART, workers=("ann_to_bob", "cem_to_dora"), setup="Bank", judge=_overlap),
+        Probe(source=_APART, workers=("ann_to_bob", "bob_to_cem", "dora_to_eve"), setup="Bank", judge=_OVERLAP),
     ),
-    moral="One order for all locks leaves no circle, and each transfer locks no more than its own two accounts.",
+    moral="No circle can close, and no transfer waits for others with which it has no account in common: one order for "
+    "all locks is the simplest way to get both.",
 )

@@ -53,6 +53,7 @@ def first(cache):
 def second(cache):
     cache.put("seats", cache.get("seats") - 2)
 """
+_USES = {"read", "write", "acquire", "try"}
 _NO_INTERLEAVING = """\
 def each_alone():
     first(Cache())
@@ -67,9 +68,22 @@ def each_order():
     first(other_order)
 
 
+def end_of(*functions):
+    cache = Cache()
+    for function in functions:
+        function(cache)
+    return cache._items
+
+
+def once_more():
+    assert end_of(first, second) == end_of(first, second)
+    assert end_of(second, first) == end_of(second, first)
+
+
 def no_interleaving():
     each_alone()
     each_order()
+    once_more()
 """
 _TOGETHER = """\
 def thread_1(cache):
@@ -99,19 +113,70 @@ def as_one_of_the_orders(cache):
 def _in_order(result: Result) -> str:
     if result.kind is None:
         return ""
+    if checks.endless(result):
+        return "A loop never ends when nothing runs beside it. Each of the two must come to its end by itself."
     if result.kind != "exception":
-        return "It stops for ever although nothing runs beside it. Use the methods only: they take `_lock` themselves."
+        return (
+            "It stops for ever although nothing runs beside it. Use the methods of the cache only: they take `_lock` "
+            "themselves."
+        )
     if "in each_alone" in result.error:
         return checks.said(
             "It fails with `{error}` already when `first` and `second` each have a fresh cache for themselves. A race "
             "goes wrong only when two threads meet.",
             result,
         )
+    if "in once_more" in result.error:
+        return (
+            "The same order, run again on a fresh cache, does not end in the same way, so no end can be called wrong. "
+            "Put plain values such as numbers, and keep everything in the cache."
+        )
     return checks.said(
         "Run one after the other on the same cache, one of the two orders fails: `{error}`. Then the order is "
         "to blame, not the interleaving. Both orders must be right.",
         result,
     )
+
+
+def _from_inside(result: Result) -> bool:
+    """A thread uses what the methods of the cache guard, without a method."""
+    own = [step for step in result.witness if step.file != checks.GIVEN]
+    return any(step.kind in _USES and any(name in step.name for name in ("._items", "._lock")) for step in own)
+
+
+def _from_itself(result: Result) -> bool:
+    """A thread writes what no method of the cache writes."""
+    return any(step.kind == "write" and step.file != checks.GIVEN for step in result.witness)
+
+
+def _stops(result: Result) -> bool:
+    return result.kind == "deadlock"
+
+
+_INSTEAD: tuple[checks.Rule, ...] = (
+    (
+        _from_inside,
+        (
+            "It goes wrong past the methods of the cache. Anyone can break a class from the inside: use `has`, `get`, "
+            "`put` and `drop` only."
+        ),
+    ),
+    (
+        checks.livelock,
+        (
+            "Not broken: they can keep each other from ending, but every end is one that an order gives as well. Let "
+            "some interleaving end as neither order does."
+        ),
+    ),
+    (_stops, "They stop for ever, and at nothing of the cache: it never keeps its lock. Use its methods only."),
+    (
+        _from_itself,
+        (
+            "It goes wrong in what you change without a method of the cache, such as a global or a list that you put "
+            "there. Put plain values, and use the methods only."
+        ),
+    ),
+)
 
 
 def _together(result: Result) -> str:
@@ -122,12 +187,7 @@ def _together(result: Result) -> str:
             "Not broken: there are different ends, but each is one that an order gives as well, so nothing "
             "shows that the threads met. Let both write what they worked out from what the cache had told them."
         )
-    if any(step.kind == "write" and step.file != checks.GIVEN for step in result.witness):
-        return (
-            "It goes wrong in what you write yourself, past the methods of the cache. Anyone can break a class from "
-            "the inside: use `has`, `get`, `put` and `drop` only."
-        )
-    return ""
+    return next((message for fits, message in _INSTEAD if fits(result)), "")
 
 
 EXERCISE = Exercise(
@@ -212,6 +272,19 @@ def second(cache):
     cache._items["seats"] -= 2
 """,
             "from the inside",
+        ),
+        WrongAnswer(
+            "waits for the other one in a loop",
+            """\
+def first(cache):
+    while not cache.has("go"):
+        pass
+
+
+def second(cache):
+    cache.put("go", 1)
+""",
+            "A loop never ends",
         ),
         WrongAnswer(
             "takes the lock by hand",

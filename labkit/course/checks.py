@@ -24,6 +24,7 @@ __all__ = [
     "judge",
     "kept",
     "let_go",
+    "livelock",
     "never",
     "no_lock",
     "overlocked",
@@ -148,15 +149,30 @@ def blind(result: Result) -> bool:
     return any(step.kind == "try" and step.value == "False" for step in result.witness)
 
 
+def _apart(result: Result) -> bool:
+    """The threads ran one after the other."""
+    turns = [one for one, before in zip(result.schedule, (-1, *result.schedule), strict=False) if one != before]
+    return len(turns) == len(set(turns))
+
+
 def in_turn(result: Result) -> bool:
     """The end is wrong although the threads ran one after the other."""
-    turns = [one for one, before in zip(result.schedule, (-1, *result.schedule), strict=False) if one != before]
-    return result.kind == "wrong result" and len(turns) == len(set(turns))
+    return result.kind == "wrong result" and _apart(result)
 
 
 def failed(result: Result) -> bool:
     """A thread dies of an exception."""
     return result.kind == "exception"
+
+
+def _failed_apart(result: Result) -> bool:
+    """A thread dies of an exception although the threads ran one after the other."""
+    return failed(result) and _apart(result)
+
+
+def livelock(result: Result) -> bool:
+    """The threads give way to each other, and come back to where they were."""
+    return result.kind == "livelock"
 
 
 def endless(result: Result) -> bool:
@@ -188,8 +204,16 @@ def overlocked(result: Result) -> bool:
 
 
 _ALWAYS: tuple[Rule, ...] = (
-    (failed, "A thread fails with `{error}`. That is no question of interleaving yet: mend it first."),
+    (_failed_apart, "A thread fails with `{error}`. That is no question of interleaving yet: mend it first."),
+    (failed, "A thread fails with `{error}`, in some interleavings only: see below what the other one did before."),
     (endless, "A loop goes round for ever, whatever the other thread does."),
+    (
+        livelock,
+        (
+            "No deadlock, but a livelock: a thread fails to get a lock, gives way and tries again, and that can go on "
+            "for ever. The schedule below comes back to where it was."
+        ),
+    ),
     (self_stop, "A thread takes a lock that it holds already, and waits for itself. Take it once, or use an `RLock`."),
     (
         kept,

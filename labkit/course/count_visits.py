@@ -37,11 +37,17 @@ def visitor_2(page):
     visit(page)
 
 
+def busy_page():
+    page = Page()
+    page.hits = 7
+    return page
+
+
 def both_count(page):
-    return page.hits == 2
+    return page.hits == 9
 """
 _JUDGE = checks.judge(
-    (checks.in_turn, "Two visits one after the other must make `hits` 2, and do not: that needs no second thread."),
+    (checks.in_turn, "Two visits one after the other must add 2 to `hits`, and do not: that needs no second thread."),
     (
         checks.slept,
         "A pause is no lock: `sleep` moves the moment at which the other thread comes, and keeps nobody out.",
@@ -70,7 +76,7 @@ _JUDGE = checks.judge(
         checks.read_before,
         "Line {read} reads before the lock is taken: the number is old by the time it is written back.",
     ),
-    otherwise="A visit is lost: see in the schedule below who overwrites whom.",
+    otherwise="A visit is not counted: see in the schedule below who overwrites whom, or leaves out its work.",
 )
 
 EXERCISE = Exercise(
@@ -162,6 +168,8 @@ def visit(page):
             "reads before the lock is taken",
         ),
     ),
-    probes=(Probe(source=_PROBE, workers=("visitor_1", "visitor_2"), setup="Page", check="both_count", judge=_JUDGE),),
-    moral="Read and write stand under one lock, and no other visitor comes between them.",
+    probes=(
+        Probe(source=_PROBE, workers=("visitor_1", "visitor_2"), setup="busy_page", check="both_count", judge=_JUDGE),
+    ),
+    moral="No other visitor comes between read and write: that is what one lock around both is for.",
 )

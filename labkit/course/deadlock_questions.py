@@ -45,7 +45,7 @@ QUIZ: tuple[Question, ...] = (
                 "In a deadlock nothing fails. No thread gets far enough to raise or to log.",
             ),
             Option(
-                "CPU near nothing, and a stack dump with threads at `acquire`.",
+                "CPU near nothing, and a stack dump with threads that stand at the `with` line of a lock.",
                 "They sleep in the lock, and log nothing. The dump names the lines where they wait, and so the circle.",
                 right=True,
             ),
@@ -53,7 +53,7 @@ QUIZ: tuple[Question, ...] = (
     ),
     Question(
         id="which-remedy-breaks-the-circle",
-        text="Which remedy makes the circle impossible?",
+        text="Which remedy makes a circle of locks impossible?",
         options=(
             Option(
                 "A time-out on every lock, then try again.",

@@ -52,12 +52,20 @@ def seller_2(shop):
 _ONE_LEFT = f"""\
 {_SELLERS}
 
+sent_to_bank = []
+
+
+def bill(shop, customer):
+    sent_to_bank.append(customer)
+    shop.billed.append(customer)
+
+
 def one_ticket():
     return Shop(1)
 
 
 def one_is_billed(shop):
-    return shop.stock == 0 and len(shop.billed) == 1 and not shop.lock.locked()
+    return shop.stock == 0 and len(shop.billed) == 1 and sent_to_bank == shop.billed and not shop.lock.locked()
 """
 _TWO_LEFT = f"""\
 {_SELLERS}
@@ -73,23 +81,40 @@ _MEETING = f"""\
 {_SELLERS}
 
 both_in_bill = threading.Barrier(2)
+sent_to_bank = []
 
 
 def bill(shop, customer):
     # goes on when both sellers are in here
+    sent_to_bank.append(customer)
     both_in_bill.wait()
 
 
 def two_tickets():
     return Shop(2)
+
+
+def the_bank_was_asked(shop):
+    return sorted(sent_to_bank) == ["Ann", "Bob"]
 """
+
+
+def _by_hand(result: Result) -> bool:
+    """Somebody changes the list of the billed beside `bill`."""
+    own = [step for step in result.witness if step.file != checks.PROBE]
+    return any(step.kind == "write" and "billed" in step.name for step in own)
+
 
 _OVERSOLD = checks.judge(
     (
+        _by_hand,
+        "Leave `shop.billed` to `bill`, which asks the bank as well: no line of `sell` may write into that list.",
+    ),
+    (
         checks.in_turn,
         (
-            "With one ticket left, two sellers one after the other must sell it once and bill one customer, and "
-            "this `sell` does not. That needs no interleaving: mend it first."
+            "With one ticket left, two sellers one after the other must sell it once and call `bill` once, and this "
+            "`sell` does not. That needs no interleaving: mend it first."
         ),
     ),
     (checks.slept, "A pause is no lock: `sleep` moves the moment at which the other seller comes, and stops nobody."),
@@ -124,10 +149,18 @@ _OVERSOLD = checks.judge(
     ),
     (checks.written_after, "Sold twice: line {write} takes the ticket after the lock was given back."),
     otherwise=(
-        "With one ticket left, two were sold or none: see in the schedule below who acts on what is no longer true."
+        "With one ticket left, `bill` must be called for one customer, and no ticket remain. In this schedule it is "
+        "not so: see below who acts on what is no longer true."
     ),
 )
 _LOST = checks.judge(
+    (
+        checks.in_turn,
+        (
+            "With two tickets left, two sellers one after the other must bill both customers, and this `sell` does "
+            "not. That needs no interleaving: mend it first."
+        ),
+    ),
     (
         checks.blind,
         (
@@ -142,6 +175,11 @@ _LOST = checks.judge(
 
 
 def _overlap(result: Result) -> str:
+    if result.kind == "wrong result" or len(result.blocked) == 1:  # the other one has ended without `bill`
+        return (
+            "Nobody calls `bill` for some customer who gets a ticket. Writing into `shop.billed` by hand does not do: "
+            "`bill` asks the bank as well."
+        )
     if not checks.overlocked(result):
         return ""
     return (
@@ -253,6 +291,18 @@ def sell(shop, customer):
             "never given back",
         ),
         WrongAnswer(
+            "billed by hand",
+            """\
+def sell(shop, customer):
+    with shop.lock:
+        if shop.stock == 0:
+            return
+        shop.stock -= 1
+        shop.billed.append(customer)
+""",
+            "Leave `shop.billed` to `bill`",
+        ),
+        WrongAnswer(
             "a pause instead of a lock",
             """\
 def sell(shop, customer):
@@ -279,8 +329,14 @@ def sell(shop, customer):
             check="both_are_billed",
             judge=_LOST,
         ),
-        Probe(source=_MEETING, workers=("seller_1", "seller_2"), setup="two_tickets", judge=_overlap),
+        Probe(
+            source=_MEETING,
+            workers=("seller_1", "seller_2"),
+            setup="two_tickets",
+            check="the_bank_was_asked",
+            judge=_overlap,
+        ),
     ),
-    moral="Never sold twice, nobody sent away, and two customers can be billed at once: the lock "
-    "covers test and sale, and nothing slow.",
+    moral="Never sold twice, nobody sent away, and two customers can be billed at once: test and "
+    "sale are one step, and nothing slow is in it.",
 )

@@ -41,8 +41,7 @@ def boss(office):
         office.tray.get()
 """
 _IN_ORDER = """\
-def clerk_then_boss():
-    office = Office()
+def clerk_then_boss(office):
     clerk(office)
     boss(office)
 """
@@ -52,17 +51,28 @@ _TWO = 2
 def _in_order(result: Result) -> str:
     if result.kind is None:
         return ""
+    if checks.endless(result):
+        return "`clerk` first and `boss` after him does not end: a loop goes round for ever."
     if result.kind != "deadlock":
         return checks.said("`clerk` first and `boss` after him does not end well: `{error}`.", result)
-    if any("lock" in name for _, name, *_ in result.blocked):
-        return (
-            "It stops even in order, `clerk` first and `boss` after him: the lock was not given back, or is "
-            "taken twice. That needs no second thread. Use `with`, once in each."
-        )
-    return (
-        "It stops even in order, `clerk` first and `boss` after him: somebody waits for a letter that nobody has put "
-        "there. In order all must end."
-    )
+    stops = "It stops even in order, `clerk` first and `boss` after him: "
+    if _for_locks(result):
+        return f"{stops}the lock was not given back, or is taken twice. That needs no second thread. Use `with`, once."
+    if any(_is_empty(result, name) for _, name, *_ in result.blocked):
+        return f"{stops}somebody waits for a letter that nobody has put there. In order all must end."
+    return f"{stops}somebody waits for what only the other one brings, who comes later or never. In order all must end."
+
+
+def _for_locks(result: Result) -> bool:
+    """Whoever waits, waits for what is taken and given back: a lock, or a semaphore."""
+    taken = {step.name for step in result.witness if step.kind in {"acquire", "try"}}
+    return all(name in taken for _, name, *_ in result.blocked)
+
+
+def _is_empty(result: Result, name: str) -> bool:
+    """What somebody waits for is the tray, and every letter that was put there was taken out again."""
+    kinds = [step.kind for step in result.witness if step.name == name]
+    return name.endswith("tray") and kinds.count("put") <= kinds.count("get")
 
 
 def _together(result: Result) -> str:
@@ -71,7 +81,7 @@ def _together(result: Result) -> str:
             "Not broken: no interleaving stops. Whoever waits for a letter holds nothing that the other one needs, and "
             "so the other one always gets on."
         )
-    if checks.endless(result):
+    if checks.endless(result) or checks.livelock(result):
         return "That is no deadlock: a thread goes round a loop for ever, and uses the CPU. Let it wait: `get` waits."
     if result.kind != "deadlock":
         return checks.said(
@@ -79,10 +89,19 @@ def _together(result: Result) -> str:
             "stop into an error.",
             result,
         )
-    names = {name for _, name, *_ in result.blocked}
+    return _stop(result)
+
+
+def _stop(result: Result) -> str:
+    """Say why a deadlock is not the one that is asked for; nothing if it is."""
     if len(result.blocked) < _TWO:
         return "Only one thread stops, the other one has ended. In a deadlock each waits for what the other one has."
-    if all("lock" in name.lower() and "tray" not in name for name in names):
+    if checks.self_stop(result):
+        return (
+            "A thread waits for the lock that it holds itself: an `RLock` mends that. Find a stop in which each waits "
+            "for the other one."
+        )
+    if _for_locks(result):
         return (
             "A deadlock, but with two locks: your colleague knows that one. Here there is only `office.lock`. "
             "What else in this office can a thread wait for?"
@@ -185,9 +204,8 @@ def boss(office):
         ),
     ),
     probes=(
-        Probe(source=_IN_ORDER, workers=("clerk_then_boss",), judge=_in_order),
+        Probe(source=_IN_ORDER, workers=("clerk_then_boss",), setup="Office", judge=_in_order),
         Probe(source="", workers=("clerk", "boss"), setup="Office", judge=_together),
     ),
-    moral="You broke it: one lock is enough, if its holder waits for something that only a thread can bring who needs "
-    "that lock.",
+    moral="You broke it, and no second lock was needed: each of the two waits for what only the other one can bring.",
 )

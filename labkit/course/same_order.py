@@ -45,6 +45,19 @@ def to_till(shop):
     with shop.till_lock, shop.safe_lock:
         shop.move(-5)
 """
+_ALONE = """\
+def two_shops():
+    return [Shop(), Shop()]
+
+
+def each_alone(shops):
+    to_till(shops[0])
+    to_safe(shops[1])
+
+
+def each_moves_its_own(shops):
+    return [(shop.till, shop.safe) for shop in shops] == [(105, 95), (90, 110)]
+"""
 _BOTH = """\
 def all_money_is_there(shop):
     return (shop.till, shop.safe) == (95, 105)
@@ -80,6 +93,19 @@ def _paused(result: Result) -> bool:
     return checks.circle(result) and not checks.never(result, "sleep")
 
 
+def _waits_for_the_other(result: Result) -> bool:
+    """A thread waits for what is no lock of the shop."""
+    return result.kind == "deadlock" and any(not name.endswith("_lock") for _, name, *_ in result.blocked)
+
+
+_ALONE_OR_NOT = (
+    _waits_for_the_other,
+    "One function waits until the other one has run. Each must do its own move whether the other one comes or not.",
+)
+_BY_ITSELF = checks.judge(
+    _ALONE_OR_NOT,
+    otherwise="Alone, `to_safe` must move 10 into the safe, and `to_till` 5 back into the till, and they do not.",
+)
 _TOGETHER = checks.judge(
     (
         _paused,
@@ -112,6 +138,7 @@ _TOGETHER = checks.judge(
     otherwise="Money is lost: the two moves are not kept apart. Both functions need both locks, nested.",
 )
 _OTHERS = checks.judge(
+    _ALONE_OR_NOT,
     otherwise=(
         "The two no longer stop each other, but one lock is left out: whoever holds only that one changes the same "
         "money at the same time. Keep both locks in both functions."
@@ -223,6 +250,43 @@ def to_till(shop):
             "They still stop for ever",
         ),
         WrongAnswer(
+            "a try-lock that tries again",
+            """\
+def to_safe(shop):
+    with shop.till_lock, shop.safe_lock:
+        shop.move(10)
+
+
+def to_till(shop):
+    while True:
+        with shop.safe_lock:
+            if shop.till_lock.acquire(blocking=False):
+                shop.move(-5)
+                shop.till_lock.release()
+                return
+""",
+            "gives way and tries again",
+        ),
+        WrongAnswer(
+            "one waits until the other is done",
+            """\
+done = threading.Event()
+
+
+def to_safe(shop):
+    with shop.till_lock, shop.safe_lock:
+        shop.move(10)
+    done.set()
+
+
+def to_till(shop):
+    done.wait()
+    with shop.safe_lock, shop.till_lock:
+        shop.move(-5)
+""",
+            "waits until the other one has run",
+        ),
+        WrongAnswer(
             "locks made in the function",
             """\
 def to_safe(shop):
@@ -238,6 +302,7 @@ def to_till(shop):
         ),
     ),
     probes=(
+        Probe(source=_ALONE, workers=("each_alone",), setup="two_shops", check="each_moves_its_own", judge=_BY_ITSELF),
         Probe(
             source=_BOTH,
             workers=("to_safe", "to_till"),
@@ -253,5 +318,5 @@ def to_till(shop):
             judge=_OTHERS,
         ),
     ),
-    moral="With one order for all, no circle can close.",
+    moral="No circle can close, and no money is lost: one order for all locks is the simplest way to get there.",
 )

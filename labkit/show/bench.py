@@ -210,7 +210,7 @@ class Bench:
         self._place.update(
             lambda: results.report(self.experiment, self.latest, note=stopped, final=bool(self.latest)), now=True
         )
-        self.controls.say(stopped or f"{done} run{'' if done == 1 else 's'} in {seconds:.1f} s.")
+        self.controls.say(stopped or f"{html.runs(done)} in {seconds:.1f} s.")
 
     def close(self) -> None:
         """End what is running, and the worker that is kept ready."""

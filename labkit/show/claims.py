@@ -190,7 +190,7 @@ def _source(standing: Standing) -> tuple[str, str]:
     if not standing.experiment:
         return ledger.NOT_BUILT, "no run"
     count, used = standing.runs_count, standing.verdict.runs_count if standing.verdict else 0
-    words = f"{count} run{'' if count == 1 else 's'}"
+    words = html.runs(count)
     return (
         standing.experiment,
         f"{used} of {words} count here" if 0 < used < count else words if count else "no run yet",

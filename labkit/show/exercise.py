@@ -46,6 +46,29 @@ _SAID = {
     "not finished": "Too big to finish",
     "cannot check": "Cannot be checked",
 }
+_ADVICE = {  # by words of the explorer's reason: the first that fit
+    "cannot check": (
+        (
+            "executed again",
+            "`hash`, `id` and `str` of an object differ from run to run: order by what stays, such as `number`.",
+        ),
+        ("child process", "Something in it computes or waits for too long, or takes too much memory: do less."),
+        ("run its cell again", ""),
+        ("", "Do without it: the task does not need it."),
+    ),
+    "not finished": (
+        ("Interrupted", "Run the cell again."),
+        ("random", "Do without random numbers."),
+        (
+            "loops",
+            (
+                "A loop goes on for too long to be followed. If only luck ends it, as where threads give way and try "
+                "again, it cannot be proved: let each wait for its locks, all in one order."
+            ),
+        ),
+        ("", "There is too much to explore: take fewer steps."),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +114,8 @@ def check(asked: Exercise, namespace: Mapping[str, object]) -> Checked:
     try:
         source = packed(asked, namespace)
     except LabError as refusal:
-        return Checked(exercise=asked, state="cannot check", message=f"This cannot be checked: {refusal}")
-    clash = _clash(asked, source)
+        return Checked(exercise=asked, state="cannot check", message=str(refusal))
+    clash = _clash(asked, source) or _replaced(asked, namespace)
     if clash:
         whose = (
             "is given by the exercise" if clash in _defined(asked.given) else "is a name that the check itself needs"
@@ -104,8 +127,7 @@ def check(asked: Exercise, namespace: Mapping[str, object]) -> Checked:
         try:
             made.append(explore_probe(asked, probe, source))
         except LabError as refusal:
-            message = f"This cannot be checked: {refusal}"
-            return Checked(exercise=asked, state="cannot check", message=message, explorations=tuple(made))
+            return Checked(exercise=asked, state="cannot check", message=str(refusal), explorations=tuple(made))
         decided = _decided(probe, made[-1])
         if decided:
             return Checked(exercise=asked, state=decided[0], message=decided[1], explorations=tuple(made))
@@ -185,6 +207,16 @@ def _clash(asked: Exercise, source: Iterable[Part]) -> str:
     return min(own & theirs, default="")
 
 
+def _replaced(asked: Exercise, namespace: Mapping[str, object]) -> str:
+    """Return the name of a given class of which the notebook has another one: the check would not use it."""
+    for node in ast.parse(asked.given).body:
+        own = namespace.get(node.name) if isinstance(node, ast.ClassDef) else None
+        found = definition(own) if isinstance(own, type) and own.__module__ == "__main__" else None
+        if found is not None and ast.dump(ast.parse(found.part.text).body[0]) != ast.dump(node):
+            return found.name
+    return ""
+
+
 def _defined(text: str) -> set[str]:
     body = ast.parse(text).body
     names = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
@@ -195,11 +227,17 @@ def _defined(text: str) -> set[str]:
 def _decided(probe: Probe, found: Exploration) -> tuple[State, str] | None:
     """Say what one exploration means for the answer; None if it has nothing against it."""
     if found.verdict == "cannot check":
-        return "cannot check", f"This cannot be checked. {found.reason}"
+        return "cannot check", _advised(found)
     if found.verdict == "not finished":
-        return "not finished", f"Neither right nor wrong: there is too much to explore. {found.reason}"
+        return "not finished", f"Neither right nor wrong. {_advised(found)}"
     message = probe.judge(found)
     return ("wrong", message) if message else None
+
+
+def _advised(found: Exploration) -> str:
+    """Say why there is no verdict, and what to do about it."""
+    advice = next(words for part, words in _ADVICE[found.verdict] if part in found.reason)
+    return f"{found.reason} {advice}".rstrip()
 
 
 def _proved(asked: Exercise, made: list[Exploration]) -> str:

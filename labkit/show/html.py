@@ -32,6 +32,7 @@ __all__ = [
     "receipt_line",
     "rows",
     "run_card",
+    "runs",
     "sentences",
     "setting_in_words",
 ]
@@ -69,6 +70,11 @@ def inline(text: str) -> str:
     """Escape text, and set what stands between backticks as code."""
     pieces = escape(text).split("`")
     return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
+
+
+def runs(count: int) -> str:
+    """Count runs in words."""
+    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def label(name: str) -> str:
