@@ -134,6 +134,34 @@ def sell(shop, customer):
             "wrong",
             "With two tickets left, two sellers one after the other",
         ),
+        (
+            "a list of its own by a name that sounds alike",
+            """\
+unbilled = []
+
+
+def sell(shop, customer):
+    unbilled.append(customer)
+    if shop.stock > 0:
+        shop.stock -= 1
+        bill(shop, customer)
+""",
+            "wrong",
+            "`sell` takes no lock",
+        ),
+        (
+            "looks at who was billed",
+            """\
+def sell(shop, customer):
+    with shop.lock:
+        if shop.billed and shop.stock == 0:
+            return
+        shop.stock -= 1
+    bill(shop, customer)
+""",
+            "wrong",
+            "`bill` must be called for one customer",
+        ),
     ],
     "break-the-cache": [
         (
@@ -396,6 +424,28 @@ def boss(office):
 """,
             "wrong",
             "with two locks",
+        ),
+        (
+            "a condition to wait for",
+            """\
+arrived = threading.Condition()
+
+
+def clerk(office):
+    with office.lock:
+        office.tray.put("letter")
+        with arrived:
+            arrived.notify_all()
+
+
+def boss(office):
+    with office.lock, arrived:
+        while office.tray.empty():
+            arrived.wait()
+        office.tray.get()
+""",
+            "proved",
+            "",
         ),
         (
             "goes round for ever",

@@ -15,7 +15,17 @@ from pathlib import Path
 HERE = Path(__file__).parent
 BESIDE = {
     *("anatomy", "answers", "awaits", "claims", "classics", "evidence", "execution", "exercise", "exercises"),
-    *("explore", "explore_hard", "explore_limits", "explorer", "explorer_cells", "layers", "ledger", "lessons"),
+    *(
+        "explore",
+        "explore_hard",
+        "explore_hidden",
+        "explore_limits",
+        "explorer",
+        "explorer_cells",
+        "layers",
+        "ledger",
+        "lessons",
+    ),
     *("levels", "oracle", "patterns", "predict", "primitives", "primitives_alone", "primitives_threads", "progress"),
     *("quiz", "search", "source_fuzz", "stepper"),
 }

@@ -9,6 +9,7 @@ from answers import explored_here, typed
 
 from labkit.course import last_ticket, one_lock, progress
 from labkit.errors import BadValue
+from labkit.runs import cells
 from labkit.show import exercise as room
 from labkit.show import explorer
 from labkit.show.exercise import check, exercise
@@ -34,6 +35,7 @@ def sell(shop, customer):
     if take(shop):
         bill(shop, customer)
 """
+RIGHT_LINES = "".join(f"\n{line}" for line in TICKET.solution.splitlines()[1:])
 
 
 @pytest.fixture(autouse=True)
@@ -51,10 +53,10 @@ def here(monkeypatch):
 @pytest.fixture
 def cell(monkeypatch, here):
     """Return a function that runs an answer as a cell of the notebook, and then the exercise."""
-    cells = iter(range(100))
+    numbers = iter(range(100))
 
     def run(source, name="last-ticket"):
-        space = typed(source, next(cells))
+        space = typed(source, next(numbers))
         for function in ("sell", "clerk", "boss"):
             monkeypatch.delattr(sys.modules["__main__"], function, raising=False)
             if function in space:
@@ -123,7 +125,7 @@ def test_a_lambda_is_a_function(here):
         (
             "def sell(shop, customer):\n    for i in range(60):\n        shop.stock += i\n        shop.stock -= i",
             "not finished",
-            "too much to explore. Not finished",
+            "Neither right nor wrong. Not finished: loops without an end. A loop goes on for too long",
         ),
     ],
 )
@@ -133,6 +135,29 @@ def test_other_ends(source, state, words, here):
     assert (found.state, words in found.message) == (state, True), found.message
     if "f" in space:
         space["f"].close()
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("def sell(shop, customer):\n    input()", "Do without it"),
+        ("import random\ndef sell(shop, customer):\n    random.random()" + RIGHT_LINES, "Do without random numbers"),
+    ],
+)
+def test_where_there_is_no_verdict_it_is_said_once_and_what_to_do(source, advice, here):
+    found = check(TICKET, typed(source))
+    assert advice in found.message
+    assert "annot be checked" not in found.message  # the headline says so
+
+
+def test_a_class_that_an_earlier_cell_has_left_is_no_concern(here, monkeypatch):
+    space = typed(TICKET.solution)
+    space["Shop"] = typed("class Shop:\n    def __init__(self):\n        pass", 2)["Shop"]
+    counts = {space["Shop"].__init__.__code__.co_filename: 1, space["sell"].__code__.co_filename: 2}
+    monkeypatch.setattr(cells, "_cells", lambda: counts)
+    assert check(TICKET, space).state == "proved"
+    monkeypatch.setattr(cells, "_cells", lambda: dict.fromkeys(counts, 2))  # one cell
+    assert "run `del Shop` once" in check(TICKET, space).message
 
 
 # ---------------------------------------------------------------------------------------------- in a child process
@@ -158,6 +183,7 @@ def test_a_call_that_never_comes_back_is_ended_and_said(monkeypatch):
     found = check(TICKET, typed("def sell(shop, customer):\n    sum(range(10 ** 12))"))
     assert found.state == "cannot check"
     assert "ran past its deadline" in found.message
+    assert found.message.endswith("do less.")
     assert time.process_time() - before < 1  # it did not run here
 
 

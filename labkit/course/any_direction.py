@@ -173,7 +173,7 @@ _PAIR = checks.judge(
         checks.in_turn,
         "One transfer after the other must move the money and call `book` once, and does not. Mend that first.",
     ),
-    (checks.blind, "A transfer was left out: the lock was not free at once, and the money never moved."),
+    (checks.blind, "A transfer was left out: a lock was not free, at once or in time, and the money never moved."),
     (checks.no_lock, "Without locks nothing stops, and money is lost: both transfers change the same balances."),
     (
         _one_after_the_other,

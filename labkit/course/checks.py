@@ -85,12 +85,17 @@ def held(result: Result, index: int) -> frozenset[str]:
 
 
 def window(result: Result) -> tuple[int, int]:
-    """Find the read and the write of one thread between which another one wrote the same name; (-1, -1) if none did."""
+    """Find a read and a write of one thread between which another one wrote the same name; (-1, -1) if none did.
+
+    Both ends stand in the student's own lines: the given code and the check have lines that the student does not see.
+    """
     steps = result.witness
     for read, first in enumerate(steps):
         for write in range(read + 1, len(steps)):
             last = steps[write]
-            own = first.kind == "read" and last.kind == "write" and first[:1] + first[2:3] == last[:1] + last[2:3]
+            kinds, files = (first.kind, last.kind), {first.file, last.file}
+            same = (first.thread, first.name) == (last.thread, last.name)
+            own = kinds == ("read", "write") and same and not files & {GIVEN, PROBE}
             between = steps[read + 1 : write]
             if own and any(
                 one.thread != first.thread and one.kind == "write" and one.name == first.name for one in between

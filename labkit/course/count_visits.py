@@ -56,7 +56,10 @@ _JUDGE = checks.judge(
         checks.no_lock,
         "`visit` takes no lock. Even in one line, `+=` reads and then writes, and the other visitor came in between.",
     ),
-    (checks.blind, "A visit was not counted: the lock was taken, `visit` did not wait for it, and skipped its work."),
+    (
+        checks.blind,
+        "A visit was not counted: the lock was not free, at once or in time, and `visit` skipped its work.",
+    ),
     (
         checks.own_locks,
         "Each call takes a lock of its own. A lock keeps out only those who take the same one: `page.lock`.",

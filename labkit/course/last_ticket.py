@@ -102,7 +102,7 @@ def the_bank_was_asked(shop):
 def _by_hand(result: Result) -> bool:
     """Somebody changes the list of the billed beside `bill`."""
     own = [step for step in result.witness if step.file != checks.PROBE]
-    return any(step.kind == "write" and "billed" in step.name for step in own)
+    return any(step.kind == "write" and ".billed" in step.name for step in own)
 
 
 _OVERSOLD = checks.judge(
@@ -125,7 +125,10 @@ _OVERSOLD = checks.judge(
             "ticket are two steps, and the other seller came between them."
         ),
     ),
-    (checks.blind, "With one ticket left nobody got it, or two did: a seller did not wait for the lock."),
+    (
+        checks.blind,
+        "With one ticket left nobody got it, or two did: a seller did not get the lock in time, and went on.",
+    ),
     (
         checks.own_locks,
         (
@@ -164,8 +167,8 @@ _LOST = checks.judge(
     (
         checks.blind,
         (
-            "Two tickets, two customers, and one was sent away: this seller did not get the lock at once, and gave "
-            "up instead of waiting."
+            "Two tickets, two customers, and one was sent away: this seller did not get the lock, at once or in "
+            "time, and gave up."
         ),
     ),
     otherwise=(

@@ -66,7 +66,8 @@ def _in_order(result: Result) -> str:
 def _for_locks(result: Result) -> bool:
     """Whoever waits, waits for what is taken and given back: a lock, or a semaphore."""
     taken = {step.name for step in result.witness if step.kind in {"acquire", "try"}}
-    return all(name in taken for _, name, *_ in result.blocked)
+    last = {step.thread: step.kind for step in result.witness}  # after "wait" of a condition it is not for its lock
+    return all(name in taken and last.get(thread) != "wait" for thread, name, *_ in result.blocked)
 
 
 def _is_empty(result: Result, name: str) -> bool:

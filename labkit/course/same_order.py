@@ -125,7 +125,7 @@ _TOGETHER = checks.judge(
     (checks.in_turn, "One after the other, `to_safe` must move 10 and `to_till` 5 back, and they do not."),
     (
         checks.blind,
-        "Nothing stops, but a move is left out: a thread did not get a lock at once, and gave up instead of waiting.",
+        "Nothing stops, but a move is left out: a thread did not get a lock, at once or in time, and gave up.",
     ),
     (
         checks.no_lock,

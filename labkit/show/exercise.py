@@ -120,7 +120,7 @@ def check(asked: Exercise, namespace: Mapping[str, object]) -> Checked:
         whose = (
             "is given by the exercise" if clash in _defined(asked.given) else "is a name that the check itself needs"
         )
-        message = f"`{clash}` {whose}. Call yours by another name."
+        message = f"`{clash}` {whose}. Call yours by another name. If it is gone already, run `del {clash}` once."
         return Checked(exercise=asked, state="not yet", message=message)
     made: list[Exploration] = []
     for probe in asked.probes:
@@ -208,11 +208,15 @@ def _clash(asked: Exercise, source: Iterable[Part]) -> str:
 
 
 def _replaced(asked: Exercise, namespace: Mapping[str, object]) -> str:
-    """Return the name of a given class of which the notebook has another one: the check would not use it."""
+    """Return the name of a given class of which the answer's cell has another one: the check would not use it."""
+    answers = [definition(value) for name in asked.names if isinstance(value := namespace[name], types.FunctionType)]
+    cells = {answer.part.file for answer in answers if answer is not None}
     for node in ast.parse(asked.given).body:
         own = namespace.get(node.name) if isinstance(node, ast.ClassDef) else None
         found = definition(own) if isinstance(own, type) and own.__module__ == "__main__" else None
-        if found is not None and ast.dump(ast.parse(found.part.text).body[0]) != ast.dump(node):
+        if found is None or found.part.file not in cells:
+            continue
+        if ast.dump(ast.parse(found.part.text).body[0]) != ast.dump(node):
             return found.name
     return ""
 
