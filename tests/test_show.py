@@ -20,7 +20,12 @@ from labkit.show.measure import Measurement, measure
 from labkit.show.passport import setup
 
 LOST = experiments.experiment("lost updates")
-SHORT = {"rounds": 1, "switch_interval_s": 0.005}
+SHORT = {"lost updates": {"rounds": 1}, "deadlock": {"rounds": 5}}
+BENCHES = [  # those of the lessons, each with one arm
+    (LOST, "threads"),
+    (experiments.experiment("deadlock"), "opposite order"),
+    (experiments.experiment("philosophers"), "left fork first"),
+]
 
 
 @pytest.fixture
@@ -28,8 +33,8 @@ def short_bench():
     """Give a bench of one arm that answers soon, and take away what it keeps ready."""
     made = []
 
-    def make(**start):
-        panel = bench(LOST, repeats=3, arms=["threads"], **{**SHORT, **start})
+    def make(tried=LOST, arm="threads", repeats=3, **start):
+        panel = bench(tried, repeats=repeats, arms=[arm], **{**SHORT.get(tried.name, {}), **start})
         made.append(panel)
         return panel
 
@@ -54,16 +59,17 @@ def test_a_moved_slider_measures_the_new_setting_and_keeps_the_old_runs(short_be
     assert [run.trial.params["workers"] for run in panel.latest] == [4, 4, 4]
 
 
-@pytest.mark.parametrize("name", list(LOST.sweep))
-def test_every_slider_works_at_its_ends_and_in_the_middle(short_bench, name):
-    values = list(LOST.sweep[name])
-    panel = short_bench()
+@pytest.mark.parametrize(("tried", "arm", "name"), [(*bench, name) for bench in BENCHES for name in bench[0].sweep])
+def test_every_slider_works_at_its_ends_and_in_the_middle(short_bench, tried, arm, name):
+    values = list(tried.sweep[name])
+    panel = short_bench(tried, arm, repeats=1)
     for value in (values[0], values[len(values) // 2], values[-1]):
         panel.controls._sliders[name].value = value
         panel._ask()
         panel.wait()
-        assert [run.trial.params[name] for run in panel.latest] == [value] * 3
-        assert results.report(LOST, panel.latest).count("<img") == 1
+        assert [run.trial.params[name] for run in panel.latest] == [value]
+        assert [run.ending for run in panel.latest] == [Ending.FINISHED]
+        assert results.report(tried, panel.latest).count("<img") == 1
 
 
 def test_a_newer_request_ends_the_run_in_flight(short_bench):
