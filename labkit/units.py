@@ -7,7 +7,7 @@ __all__ = ["MIB", "in_words"]
 MIB = 1 << 20
 _WHOLE = 1000  # from here on whole numbers: three digits of more would need an exponent
 _SIZES = ((1 << 30, "GiB"), (MIB, "MiB"), (1 << 10, "KiB"), (1, "B"))
-_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
 def in_words(name: str, value: object) -> str:
