@@ -7,7 +7,8 @@ import time
 import pytest
 from answers import explored_here, typed
 
-from labkit.course import last_ticket, one_lock, progress
+from labkit.course import progress
+from labkit.course.exercises import last_ticket, one_lock
 from labkit.errors import BadValue
 from labkit.runs import cells
 from labkit.show import exercise as room

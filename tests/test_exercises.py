@@ -173,6 +173,6 @@ def test_a_lock_of_ones_own_around_everything_is_too_much_as_well():
 
 
 def test_every_exercise_has_a_file_of_its_own():
-    folder = Path(room.__file__).parent.parent / "course"
+    folder = Path(room.__file__).parent.parent / "course" / "exercises"
     for one in ALL.values():
         assert f'id="{one.id}"' in (folder / f"{one.id.replace('-', '_')}.py").read_text(encoding="utf-8")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.course import any_direction, one_lock, same_order
 from labkit.course.deadlock_predictions import PREDICTIONS
 from labkit.course.deadlock_questions import QUIZ
+from labkit.course.exercises import any_direction, one_lock, same_order
 from labkit.course.lesson import Lesson
 
 __all__ = ["LESSON"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.course import break_the_cache, count_visits, last_ticket
+from labkit.course.exercises import break_the_cache, count_visits, last_ticket
 from labkit.course.lesson import Lesson
 from labkit.course.lost_updates_predictions import PREDICTIONS
 from labkit.course.lost_updates_questions import QUIZ

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from labkit.course import progress
-from labkit.course.checks import GIVEN, PROBE
+from labkit.course.exercises.checks import GIVEN, PROBE
 from labkit.course.lessons import lessons
 from labkit.errors import BadValue, LabError
 from labkit.interleave.result import Result

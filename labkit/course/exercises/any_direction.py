@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.course import checks
+from labkit.course.exercises import checks
 from labkit.course.lesson import Exercise, Probe, WrongAnswer
 
 if TYPE_CHECKING:

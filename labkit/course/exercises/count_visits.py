@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.course import checks
+from labkit.course.exercises import checks
 from labkit.course.lesson import Exercise, Probe, WrongAnswer
 
 __all__ = ["EXERCISE"]

@@ -1,0 +1,1 @@
+"""The exercises of the lessons, one per file: stub, solution, wrong answers, probes. Rule: judged by exploring."""
