@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -52,19 +51,10 @@ def lab(tmp_path_factory):
         "panel",
         "after = 6 * 7",
     ]
-    _write(folder / "stuck.ipynb", sources)
-    _write(folder / "explored.ipynb", EXPLORED)
+    lab_browser.write_notebook(folder / "stuck.ipynb", sources)
+    lab_browser.write_notebook(folder / "explored.ipynb", EXPLORED)
     with lab_browser.jupyterlab(folder, checkout=CHECKOUT) as lab:
         yield lab
-
-
-def _write(path, sources):
-    cells = [
-        {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
-        for n, source in enumerate(sources)
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}))
 
 
 @pytest.fixture(scope="module")

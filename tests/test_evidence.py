@@ -283,7 +283,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(monkeypatch, tmp_path):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("labkit.course.files.os.fsync", full)
+    monkeypatch.setattr("labkit.runs.files.os.fsync", full)
     with pytest.raises(BadValue, match="No space left"):
         evidence()
     assert card.json.read_bytes() == before

@@ -16,10 +16,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit import __version__, experiments
-from labkit.course import files, lessons, predictions, progress, session
+from labkit.course import lessons, predictions, progress, session
 from labkit.course.standing import standings
 from labkit.errors import BadValue
 from labkit.model import Ending
+from labkit.runs import files
 from labkit.runs.lines import Wrong, parse
 from labkit.runs.machine import machine
 from labkit.units import MIB

@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labkit.course import files
 from labkit.errors import BadValue
+from labkit.runs import files
 from labkit.runs.lines import Wrong, parse
 from labkit.units import MIB
 

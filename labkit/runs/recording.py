@@ -5,17 +5,15 @@ The format is JSON lines: a header with the format number and the machine, then 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from labkit.errors import BadRecording, BadValue
 from labkit.model import Machine, Run
+from labkit.runs import files
 from labkit.runs.lines import Wrong, header, line_of, machine_of, run_of
 from labkit.runs.machine import machine as this_machine
 from labkit.units import MIB
@@ -24,7 +22,6 @@ __all__ = ["FILE_BYTES_MOST", "Recording", "load", "save"]
 
 FILE_BYTES_MOST = 64 * MIB
 _ADVICE = "Ask for the file again, or record anew"
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Recording(NamedTuple):
@@ -63,7 +60,7 @@ def save(runs: Iterable[Run] | Recording, path: str | os.PathLike[str], *, machi
         raise BadValue("runs", f"{len(lines) - 1} runs", "at most 64 MiB as JSON", "Save them as several files.")
     target = _target(path)
     try:
-        _replace(target, lines)
+        files.replace(target, b"".join(lines))
     except OSError as error:
         advice = f"{error.strerror or error}: choose another place."
         raise BadValue("path", str(target), "a file that can be written", advice) from error
@@ -125,36 +122,11 @@ def _target(path: object) -> Path:
     return target
 
 
-def _replace(target: Path, lines: list[bytes]) -> None:
-    """Write beside the target, make sure that it is on the disk, and only then take the target's place."""
-    beside = target.with_name(f".labkit-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:  # an interrupt, too, leaves nothing behind
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-
-
 def _bytes(name: str) -> bytes:
-    """Read a whole regular file: not a link, which may lead anywhere, and not a pipe, which may never end."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | _NO_FOLLOW)
-    except OSError as error:
-        links = error.errno in {errno.ELOOP, errno.EMLINK} and os.path.islink(name)
-        _refuse(name, 0, "it is a link" if links else f"it cannot be opened ({error.strerror})", "Name the file itself")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        _refuse(name, 0, "it is not a regular file", "Name a file that lab.save wrote")
-    with open(descriptor, "rb") as file:
-        try:
-            data = file.read(FILE_BYTES_MOST + 1)
-        except OSError as error:
-            _refuse(name, 0, f"it cannot be read ({error.strerror})", _ADVICE)
-    if len(data) > FILE_BYTES_MOST:
-        _refuse(name, 0, "it is larger than 64 MiB", "Save the runs as several files")
+        data = files.read(Path(name), FILE_BYTES_MOST)
+    except files.Unreadable as problem:
+        _refuse(name, 0, str(problem), problem.advice)
+    if data is None:
+        _refuse(name, 0, f"it cannot be opened ({os.strerror(errno.ENOENT)})", "Name the file itself")
     return data

@@ -182,7 +182,7 @@ class Bench:
         lacking = f"Not recorded at this setting: {missing}." if missing else ""
         note = f"{recorded.label} {lacking} Recorded are: {settings_of(recorded)}." if missing else recorded.label
         if self.latest:
-            self._place.update(lambda: results.report(self.experiment, self.latest, note=note), now=True)
+            self._place.update(lambda: results.report(self.experiment, self.latest, note=note, recorded=True), now=True)
         else:
             shown = html.card("Not recorded at this setting", f"<p style='margin:4px 0'>{html.escape(note)}</p>")
             self._place.update(lambda: shown, now=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.course import evidence as document
-from labkit.course import files, progress, session
+from labkit.course import progress, session
 from labkit.course.evidence import check
 from labkit.errors import BadValue
+from labkit.runs import files
 from labkit.runs.lines import Wrong
 from labkit.show import html
 from labkit.units import MIB, in_words

@@ -32,9 +32,9 @@ __all__ = ["Measurement", "chosen", "load", "measure"]
 class Measurement:
     """The runs of one experiment; shows itself as picture, verdict, table and receipt."""
 
-    def __init__(self, experiment: Experiment, runs: Sequence[Run], *, note: str = "") -> None:
-        """Keep runs that were measured or loaded; ``note`` is a sentence about them as a whole."""
-        self.experiment, self.runs, self.note = experiment, tuple(runs), note
+    def __init__(self, experiment: Experiment, runs: Sequence[Run], *, note: str = "", recorded: bool = False) -> None:
+        """Keep runs that were measured here, or recorded; ``note`` is a sentence about them as a whole."""
+        self.experiment, self.runs, self.note, self.recorded = experiment, tuple(runs), note, recorded
 
     def __iter__(self) -> Iterator[Run]:
         """Go through the runs in the order in which they were made."""
@@ -69,7 +69,7 @@ class Measurement:
 
     def _repr_html_(self) -> str:
         compared = predict.compared(self.experiment.name, self.runs, self.note)
-        return results.report(self.experiment, self.runs, note=self.note) + compared
+        return results.report(self.experiment, self.runs, note=self.note, recorded=self.recorded) + compared
 
 
 def measure(  # noqa: PLR0913 - the whole public interface; all but the first by keyword
@@ -106,7 +106,7 @@ def measure(  # noqa: PLR0913 - the whole public interface; all but the first by
     trials = plan(subject, repeats=blocks(repeats, quick), seed=order, arms=arms, sweep=sweep)
     if recorded is not None:
         kept = recorded_as(subject, recorded)
-        return Measurement(subject, pick_all(kept, trials), note=kept.label)
+        return Measurement(subject, pick_all(kept, trials), note=kept.label, recorded=True)
     runs: list[Run] = []
     place, began, live, note = LivePlace(), time.monotonic(), None, ""
     failed = False
@@ -155,7 +155,7 @@ def load(path: str | os.PathLike[str]) -> Measurement | Recording:
     if len(names) != 1 or not names <= known.keys():
         return recorded
     note = f"Recorded, not measured here: {where(recorded.machine)}."
-    return Measurement(known[names.pop()], recorded.runs, note=note)
+    return Measurement(known[names.pop()], recorded.runs, note=note, recorded=True)
 
 
 def chosen(experiment: Experiment | str) -> Experiment:

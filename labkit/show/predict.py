@@ -68,7 +68,8 @@ class PredictCard:
         return self._page(predictions.record(self.asked), predictions.comparison(self.asked))
 
     def _ipython_display_(self) -> None:
-        self._place.open(self._repr_html_(), repr(self))
+        record, comparison = predictions.record(self.asked), predictions.comparison(self.asked)
+        self._place.open(self._page(record, comparison), self._text(record, comparison))
         self._choices.show()
 
     def _choose(self, answer: int | None) -> None:

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["in_text", "report"]
 
 
-def report(experiment: Experiment, runs: Sequence[Run], *, note: str = "", final: bool = True) -> str:
+def report(
+    experiment: Experiment, runs: Sequence[Run], *, note: str = "", final: bool = True, recorded: bool = False
+) -> str:
     """Show runs as HTML.
 
     Args:
         experiment: What was measured.
         runs: So far; may be empty.
         note: One sentence to stand above the picture, such as how far the measurement is.
+        recorded: True if the runs were made elsewhere; the note says where.
         final: False while runs still arrive: then there is no verdict yet.
     """
     table = tables.frame(runs)
@@ -34,7 +37,7 @@ def report(experiment: Experiment, runs: Sequence[Run], *, note: str = "", final
     drawn = html.figure(picture(experiment.draw, table, experiment.question), _alt(experiment, table))
     heading = f"<p style='margin:4px 0'>{html.escape(note)}</p>" if note else ""
     return html.card(
-        f"{'Recorded' if note.startswith('Recorded') else 'Measured'}: {experiment.name}",
+        f"{'Recorded' if recorded else 'Measured'}: {experiment.name}",
         f"<p style='margin:4px 0'>{html.escape(_setting(experiment, table))}</p>",
         heading,
         drawn,

@@ -1,4 +1,4 @@
-"""Small files that students keep and hand in. Rule: whoever wrote it, a file is a stranger's until it was checked."""
+"""Files that are kept and handed in. Rule: whoever wrote it, a file is a stranger's until it was checked."""
 
 from __future__ import annotations
 
@@ -14,14 +14,28 @@ from labkit.units import in_words
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NO_FOLLOW", "read", "replace"]
+__all__ = ["NO_FOLLOW", "Unreadable", "read", "replace"]
 
+_NAME_IT = "Name the file itself"
 NO_FOLLOW = (
     getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)  # a pipe would let us wait for ever
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+
+class Unreadable(Wrong):
+    """A file is not one that is read; the message completes 'The file: ...'.
+
+    Attributes:
+        advice: What to do about it, for whoever named the file as a recording.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        """Keep both apart: not everybody who reads a file has named it."""
+        super().__init__(problem)
+        self.advice = advice
 
 
 def read(path: Path, bytes_most: int) -> bytes | None:
@@ -35,27 +49,28 @@ def read(path: Path, bytes_most: int) -> bytes | None:
         Its bytes; None if there is no such file.
 
     Raises:
-        Wrong: If it cannot be read, or is not such a file. The message completes 'The file: ...'.
+        Unreadable: If it cannot be read, or is not such a file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW)
     except FileNotFoundError:
         return None
     except ValueError:
-        raise Wrong("its name holds a zero byte") from None
+        raise Unreadable("its name holds a zero byte", _NAME_IT) from None
     except OSError as error:
-        raise Wrong("it is a link" if path.is_symlink() else f"it cannot be opened ({error.strerror})") from None
+        problem = "it is a link" if path.is_symlink() else f"it cannot be opened ({error.strerror})"
+        raise Unreadable(problem, _NAME_IT) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Wrong("it is not a regular file")
+            raise Unreadable("it is not a regular file", "Name a file that lab.save wrote")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(bytes_most + 1)
     except OSError as error:
-        raise Wrong(f"it cannot be read ({error.strerror})") from None
+        raise Unreadable(f"it cannot be read ({error.strerror})", "Ask for the file again, or record anew") from None
     finally:
         os.close(descriptor)
     if len(data) > bytes_most:
-        raise Wrong(f"it is larger than {in_words('_bytes', bytes_most)}")
+        raise Unreadable(f"it is larger than {in_words('_bytes', bytes_most)}", "Save the runs as several files")
     return data
 
 
