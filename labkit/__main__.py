@@ -15,6 +15,7 @@ from labkit.errors import BadValue, LabError
 from labkit.plots import picture
 from labkit.runs.machine import machine
 from labkit.runs.plan import REPEATS
+from labkit.runs.pythons import OWN, chosen_pythons, interpreter_of, lacks
 from labkit.runs.recorded import RECORDINGS, add, check_same_machine, file_of, standard_runs
 from labkit.runs.recording import load
 from labkit.runs.supervise import begin
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     record.add_argument("subject", nargs="?", default="lost updates", help="a lesson (deadlock) or an experiment")
     record.add_argument("--machine", default="unnamed", help="a short name of this machine, for the file's name")
     record.add_argument("--repeats", type=int, default=REPEATS)
+    record.add_argument("--pythons", help="measure also on these: words or versions with commas, such as 3.12,3.14t")
     record.set_defaults(command=_record)
     draw = commands.add_parser("picture", help="draw the default setting of a recording as PNG")
     draw.add_argument("recording", nargs="?", type=Path, default=RECORDINGS / "lost_updates-founders.jsonl")
@@ -70,17 +72,18 @@ def _record(chosen: argparse.Namespace) -> None:
     """Check and plan everything, then measure one experiment after the other; each is saved when it is done."""
     planned: list[tuple[Experiment, list[Trial], Path]] = []
     here = machine()
-    for name, calls in _asked(chosen.subject).items():
+    for name, calls in _widened(_asked(chosen.subject), chosen.pythons).items():
         experiment, path = experiments.experiment(name), file_of(name, chosen.machine)
         check_same_machine(path, here)
         planned.append((experiment, trials_of(experiment, calls, repeats=chosen.repeats, seed=0), path))
     RECORDINGS.mkdir(parents=True, exist_ok=True)  # before anything is measured
-    for experiment, trials, path in planned:
-        runs = []
+    for experiment, all_trials, path in planned:
+        runs, trials = [], _that_run_here(all_trials)
         for number, trial in enumerate(trials, 1):
             runs.append(begin(trial, limits=experiment.limits).wait())
             print(f"{experiment.name}: {number} of {len(trials)}: {runs[-1]!r}", flush=True)  # noqa: T201
-        print(f"{add(runs, path, here)}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201
+        if runs:
+            print(f"{add(runs, path, here)}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201
 
 
 def _asked(subject: str) -> dict[str, list[Call]]:
@@ -98,6 +101,34 @@ def _asked(subject: str) -> dict[str, list[Call]]:
     except BadValue as error:
         raise BadValue("lesson or experiment", subject, error.allowed, _ADVICE) from None
     return {name: [Call("", "measure", name, None, {})]}
+
+
+def _widened(calls: dict[str, list[Call]], pythons: str | None) -> dict[str, list[Call]]:
+    """Let each measurement that compares interpreters run on some more, named with commas between them."""
+    if pythons is None:
+        return calls
+    more = chosen_pythons([word.strip() for word in pythons.split(",") if word.strip()])
+    comparing = [name for name in calls if experiments.experiment(name).pythons]
+    if not comparing:
+        allowed = f"nothing: {', '.join(calls)} run on this Python only"
+        raise BadValue("pythons", pythons, allowed, "Leave it out.")
+    wide = {
+        name: [
+            call._replace(pythons=(*chosen_pythons(call.pythons), *more)) if call.verb == "measure" else call
+            for call in calls[name]
+        ]
+        for name in comparing
+    }
+    return calls | wide
+
+
+def _that_run_here(trials: list[Trial]) -> list[Trial]:
+    """Leave out the trials on interpreters that are missing here, and say so: their runs would hold nothing."""
+    words = dict.fromkeys(trial.python for trial in trials)
+    lacking = [word for word in words if word != OWN and not interpreter_of(word)]
+    for word in sorted(lacking):
+        print(f"left out: {lacks(word)}")  # noqa: T201
+    return [trial for trial in trials if trial.python not in lacking]
 
 
 def _picture(chosen: argparse.Namespace) -> None:

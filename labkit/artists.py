@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from labkit.model import Look
 
-__all__ = ["Line", "Row", "blank", "dots", "left_out", "lines", "log_axis", "note"]
+__all__ = ["Line", "Row", "blank", "border", "dots", "left_out", "lines", "log_axis", "note"]
 
 _LARGE, _TEXT, _SMALL = 18, 14, 12  # points
 _ROOM = 60  # points that the rows share for each inch of the figure's height
 _LINES_ROOM = 35  # the same for the lines of texts that have several
 _GAP_IN = 0.2925  # between labels at the ends of lines
+_AIR = 0.5  # rows between groups of rows
+_ABOVE = 22  # points from the axes to a note: the name of a border stands between them
 
 
 class Row(NamedTuple):
@@ -68,12 +70,13 @@ def dots(ax: Axes, rows: Sequence[Row]) -> None:
     places: dict[str, list[float]] = {}
     grouped, y = len({row.label for row in rows}) < len(rows), 0.0
     height_in = _height_in(ax)
-    size = min(_SMALL if grouped else _LARGE, _ROOM * height_in / len(rows))
+    air = _AIR * (len({row.label for row in rows}) - 1) if grouped else 0.0
+    size = min(_SMALL if grouped else _LARGE, _ROOM * height_in / (len(rows) + air))
     tall = max((1 + row.text.count("\n") for row in rows), default=1)
     if tall > 1:
         size = min(size, _LINES_ROOM * height_in / (tall * len(rows)))
     for row in rows:
-        y += 0.5 if grouped and places and row.label not in places else 0.0  # air between groups
+        y += _AIR if grouped and places and row.label not in places else 0.0  # air between groups
         places.setdefault(row.label, []).append(y)
         middle, low, high = _estimate(row.values)
         color, face = row.look.color, "white" if row.hollow else row.look.color
@@ -133,7 +136,14 @@ def lines(ax: Axes, series: Sequence[Line]) -> None:
             fontsize=_SMALL if line.quiet else _TEXT,
             fontweight="normal" if line.quiet else "bold",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": line.look.color, "lw": 1, "shrinkA": 2, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": line.look.color,
+                "lw": 1,
+                "shrinkA": 2,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )
     _finish(ax, "both")
 
@@ -151,6 +161,19 @@ def log_axis(ax: Axes, axis: Axis, values: Sequence[float]) -> None:
     axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
 
 
+def border(ax: Axes, across: str, place: float, text: str) -> None:
+    """Draw a line that means something, such as one core, across the x or the y axis, and name it."""
+    style: dict[str, Any] = {"color": "0.35", "linewidth": 1.5, "linestyle": (0, (6, 3)), "zorder": 1}
+    words: dict[str, Any] = {"color": "0.35", "fontsize": _SMALL, "annotation_clip": False}
+    if across == "x":
+        ax.axvline(place, **style)
+        ax.annotate(text, (place, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", **words)
+    else:
+        ax.axhline(place, **style)
+        offset: dict[str, Any] = {"xytext": (0, -4), "textcoords": "offset points", "ha": "center", "va": "top"}
+        ax.annotate(text, (0.3, place), xycoords=("axes fraction", "data"), **offset, **words)
+
+
 def left_out(ax: Axes, unfinished_count: int, pooled: Sequence[str]) -> None:
     """Write above the axes which runs are not drawn, and over which parameters the others are taken together."""
     parts = [f"unfinished runs left out: {unfinished_count}"] if unfinished_count else []
@@ -160,7 +183,7 @@ def left_out(ax: Axes, unfinished_count: int, pooled: Sequence[str]) -> None:
 def note(ax: Axes, text: str) -> None:
     """Write a line above the axes, such as what was left out; an empty text writes nothing."""
     if text:
-        ax.set_title(text, fontsize=_SMALL, color="0.35", loc="left")
+        ax.set_title(text, fontsize=_SMALL, color="0.35", loc="left", pad=_ABOVE)
 
 
 def blank(ax: Axes) -> None:

@@ -147,6 +147,7 @@ class Trial:
         block: Number of the shuffled block that the trial belongs to, from 0.
         seed: Seed that shuffled the blocks.
         source: Pieces of source of a function typed in a notebook and of all that it names, in order; else empty.
+        python: The word for the interpreter to run on: ``"own"`` is the notebook's, see `labkit.runs.pythons`.
     """
 
     workload: str
@@ -156,6 +157,7 @@ class Trial:
     block: int = 0
     seed: int = 0
     source: tuple[Part, ...] = ()
+    python: str = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,7 @@ class Interpreter(NamedTuple):
         gil: True if its GIL is on.
         subinterpreters: True if it can make subinterpreters.
         found_in: Where it was found: this kernel, PATH, pyenv, uv or conda.
+        switch_interval_s: How long a thread waits there before it asks for the GIL, unless told otherwise.
     """
 
     path: str
@@ -247,6 +250,7 @@ class Interpreter(NamedTuple):
     gil: bool
     subinterpreters: bool
     found_in: str
+    switch_interval_s: float = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +362,7 @@ class Experiment:
         expect: Says which effects to expect on a machine.
         claims: The judge of each claim of ``data/claims.csv`` that this experiment decides: table in, verdict out.
         limits: What one run may use at most.
+        pythons: True if picture and verdicts tell interpreters apart, so that it may be measured on several.
     """
 
     name: str
@@ -373,6 +378,7 @@ class Experiment:
     expect: Callable[[Machine], Sequence[str]]
     claims: Mapping[str, Callable[[DataFrame], Verdict]]
     limits: Limits = field(default_factory=Limits)
+    pythons: bool = False
 
 
 def _signal_name(number: int) -> str:

@@ -92,11 +92,12 @@ def summary(table: pd.DataFrame, parameters: list[str], columns: list[str]) -> t
         columns: Names of the returned columns.
 
     Returns:
-        The parameters that vary, and one mapping per arm and setting: ``arm``, these parameters, ``runs_count``, and
-        the median of each column (NaN where no run has a number for it).
+        What varies (``python`` and parameters), and one mapping per arm and setting: ``arm``, what varies,
+        ``runs_count``, and the median of each column (NaN where no run has a number for it).
     """
     finished = table[table["ending"] == Ending.FINISHED.value]
-    varied = [name for name in parameters if name in table and len(table[name].unique()) > 1]
+    several = ["python"] if len(finished["python"].unique()) > 1 else []
+    varied = several + [name for name in parameters if name in table and len(table[name].unique()) > 1]
     rows: list[dict[str, Json]] = []
     for key, group in finished.groupby(["arm", *varied], sort=True):
         row: dict[str, Json] = dict(zip(["arm", *varied], key, strict=True))

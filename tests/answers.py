@@ -4,7 +4,9 @@ import linecache
 import threading
 import time
 
+from labkit.child import predicted
 from labkit.interleave.explore import explore
+from labkit.model import Ending, Run, Trial
 from labkit.show import explorer
 
 
@@ -27,8 +29,35 @@ def explored_here(source, workers, roles, limits, *, token=""):
         linecache.cache[file] = (0, None, known, file)
         exec(compile("\n" * (line - 1) + text, file, "exec", dont_inherit=True), space)
     chosen = {role: space[name] for role, name in roles.items()}
+    if "switch_points" in limits:
+        limits = {**limits, "switch_points": frozenset(limits["switch_points"])}
     found = explore([space[name] for name in workers], token=token, **chosen, **limits)
     return explorer._remember(found, None, None, "here")
+
+
+def asked_here(probe, source, *, gil=True):
+    """Stand in for `measured.ask`: the same questions to the same pieces of source, without a child process."""
+    space = {"__name__": "__main__"}
+    for _, _, text in source:
+        exec(compile(text, "answer", "exec", dont_inherit=True), space)
+    space["GIL"] = gil
+    told = predicted.told_of(space[probe.predict], probe.settings)
+    return Run(trial=Trial(workload="m:f"), ending=Ending.FINISHED, result={"told": told, "gil": gil})
+
+
+def measured_as(cores, **values):
+    """Stand in for `measured.measure`: return a function that gives the cores of a work and a number of workers."""
+
+    def measure(probe, setting):
+        result = {probe.column: cores(**setting)}
+        return Run(**{"trial": Trial(workload="m:f"), "ending": Ending.FINISHED, "result": result, **values})
+
+    return measure
+
+
+def with_a_gil(work, workers):
+    """Say about how many cores threads demand on a build with a GIL."""
+    return 1.02 if work != "sha256" else 0.94 * workers
 
 
 RIGHT = {  # right answers other than the solution
@@ -198,6 +227,61 @@ def boss(office):
     with office.lock:
         written.wait()
         office.tray.get()
+""",
+    ],
+    "predict-the-curve": [
+        """\
+def cores(work, workers):
+    taking_turns = {1: 1.0, 2: 1.1, 4: 0.9}
+    curves = {"Python loop": taking_turns, "sort": taking_turns, "sha256": {2: 1.8}}
+    return curves[work][workers]
+""",
+    ],
+    "hash-files": [
+        """\
+def worker(job):
+    lines = []
+    while True:
+        job.lock.acquire()
+        file = job.files.pop() if job.files else None
+        job.lock.release()
+        if file is None:
+            break
+        lines.append(f"{file} {sha256_of(file)}\\n")
+    with job.lock:
+        job.report += "".join(lines)
+""",
+        """\
+notes = threading.Lock()
+
+
+def worker(job):
+    while True:
+        try:
+            file = job.files.pop()
+        except IndexError:
+            return
+        line = f"{file} {sha256_of(file)}\\n"
+        with notes:
+            job.report += line
+""",
+    ],
+    "not-your-lock": [
+        """\
+def pay(account, amount):
+    cost = fee(amount)
+    cost += amount
+    account.balance = account.balance - cost
+""",
+        """\
+def pay(account, amount):
+    account.balance = -(amount + fee(amount)) + account.balance
+""",
+        """\
+def pay(account, amount):
+    cost = amount + fee(amount)
+    with threading.Lock():
+        account.balance -= cost
 """,
     ],
 }

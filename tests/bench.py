@@ -13,6 +13,7 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import bench_cores
 import bench_course
 import bench_explorer
 
@@ -22,7 +23,6 @@ from labkit.limits import Limits
 from labkit.model import Trial
 from labkit.runs.keepers import prewarm
 from labkit.runs.supervise import begin
-from labkit.runs.travel import pack
 from labkit.show.bench import bench
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ LOST = experiments.experiment("lost updates")
 IMPORT = f"import sys; sys.path.insert(0, {ROOT!r}); import labkit; del sys.path[0]; "
 FOREIGN = "import sys; print(sorted({m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)))"
 READY_S = 0.4  # a spare is ready after about 0.1 s; the benchmark waits until the machine is quiet again
-BUSY = "while True: pass"
 NO_LIMIT = float("inf")
 
 
@@ -54,8 +53,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
-    rows = [*starting(repeats), slider(repeats), *cores(max(5, repeats // 3)), *modules()]
-    rows += [Row(*figure) for figure in (*bench_course.figures(), *bench_explorer.figures())]
+    rows = [*starting(repeats), slider(repeats), *modules()]
+    figures = (*bench_cores.figures(max(5, repeats // 3)), *bench_course.figures(), *bench_explorer.figures())
+    rows += [Row(*figure) for figure in figures]
     print(f"{'figure':<66}{'ours':>16}{'yardstick':>30}{'reached':>10}{'limit':>8}")
     for row in rows:
         mark = "shown only" if row.limit == NO_LIMIT else "ok" if row.met else "MISSED"
@@ -109,37 +109,6 @@ def slider(repeats: int) -> Row:
     )
 
 
-def cores(repeats: int) -> list[Row]:
-    """Compare the cores demanded in quiet runs and in runs beside a busy process, in turn.
-
-    Run time plus run-queue delay is what a worker demands that never sleeps. Threads that wait for the GIL do sleep:
-    they wake at every switch interval, and then queue for a core that they could not use. That counts as demand, so
-    beside a busy process their figure is too high. Their row is printed, and is no figure to reach.
-    """
-    rows = []
-    for arm, workers, limit in (("threads", 1, 0.05), ("processes sharing memory", 2, 0.05), ("threads", 2, NO_LIMIT)):
-        kept: dict[str, list[float]] = {"quiet": [], "disturbed": []}
-        for _ in range(repeats):
-            for neighbours, values in enumerate(kept.values()):
-                values.append(demanded(arm, workers, neighbours=neighbours))
-        quiet, disturbed = (median(values) for values in kept.values())
-        name = f"cores demanded beside a busy process: {workers} {arm}"
-        rows.append(Row(name, f"{disturbed:.3f}", f"quiet {quiet:.3f}", abs(disturbed / quiet - 1), limit))
-    return rows
-
-
-def demanded(arm: str, workers: int, *, neighbours: int) -> float:
-    """Run an arm beside busy processes, and return the cores that it demanded."""
-    busy = [subprocess.Popen([sys.executable, "-I", "-S", "-c", BUSY]) for _ in range(neighbours)]
-    try:
-        result = begin(planned(arm, workers), limits=LOST.limits).wait().check().result
-    finally:
-        for neighbour in busy:
-            neighbour.kill()
-            neighbour.wait()
-    return float(result["demanded_cores"])
-
-
 def modules() -> list[Row]:
     """Count the modules beside the standard library that labkit and its child's side load."""
     child = "import labkit.child.entry, labkit.experiments; labkit.experiments.load_all(); "
@@ -151,11 +120,6 @@ def modules() -> list[Row]:
 
 
 OWN = ("labkit", "__main__")
-
-
-def planned(arm: str, workers: int) -> Trial:
-    params = {**LOST.defaults, "workers": workers, "body": "counter += 1", "rounds": 20}
-    return Trial(workload=pack(LOST.arms[arm], params).workload, experiment=LOST.name, arm=arm, params=params)
 
 
 def empty_trial() -> Trial:

@@ -16,7 +16,13 @@ IN_CI = bool(os.environ.get("CI") or os.environ.get("LABKIT_CI"))
 ALLOWED_SKIP = (
     "not on this system:"  # a skip that CI accepts begins with this: the system cannot do it, whatever is installed
 )
-INSTALL = {"chromium": "apt-get install chromium", "make": "apt-get install make", "git": "apt-get install git"}
+FREE_THREADED = "a free-threaded Python"
+INSTALL = {
+    "chromium": "apt-get install chromium",
+    "make": "apt-get install make",
+    "git": "apt-get install git",
+    FREE_THREADED: "uv python install 3.14t",
+}
 
 
 def pytest_configure(config):
@@ -61,10 +67,26 @@ def need():
     def find(tool: str) -> str:
         path = shutil.which(tool)
         if path is None:
-            pytest.skip(f"{tool} is not installed: {INSTALL.get(tool, 'install it')}")
+            skip_without(tool)
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def free_threaded():
+    """Return the first free-threaded interpreter found; without one the test is skipped, and in CI it fails."""
+    from labkit.runs import interpreters
+
+    for found in interpreters.find():
+        if found.version.endswith("t") and not found.gil:
+            return found
+    return skip_without(FREE_THREADED)
+
+
+def skip_without(tool):
+    """Skip this test, and say what would install the tool."""
+    pytest.skip(f"{tool} is not installed: {INSTALL.get(tool, 'install it')}")
 
 
 @pytest.hookimpl(wrapper=True)

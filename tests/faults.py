@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import fcntl
 import http.server
+import io
 import itertools
 import mmap
 import multiprocessing
@@ -270,6 +271,9 @@ def memory_error(limit_mib=200):
     most = pages * resource.getpagesize() + limit_mib * MIB
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     kept = []
+    with contextlib.suppress(MemoryError):  # a free-threaded build has a GiB of addresses ready, in pieces of 32 MiB
+        while True:
+            kept.append(io.BufferedReader(io.BytesIO(), 31 * MIB))  # a buffer that nobody fills
     while True:
         kept.append([None] * 1000)
 

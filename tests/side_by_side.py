@@ -14,20 +14,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BESIDE = {
-    *("anatomy", "answers", "awaits", "claims", "classics", "evidence", "execution", "exercise", "exercises"),
-    *(
-        "explore",
-        "explore_hard",
-        "explore_hidden",
-        "explore_limits",
-        "explorer",
-        "explorer_cells",
-        "layers",
-        "ledger",
-        "lessons",
-    ),
-    *("levels", "oracle", "patterns", "predict", "primitives", "primitives_alone", "primitives_threads", "progress"),
-    *("quiz", "search", "source_fuzz", "stepper"),
+    *("anatomy", "answers", "awaits", "busy", "claims", "classics", "convoy", "cpu_bound", "evidence", "execution"),
+    *("exercise", "exercises", "explore", "explore_hard", "explore_hidden", "explore_limits", "explorer"),
+    *("explorer_cells", "layers", "ledger", "lessons", "levels", "measured", "oracle", "patterns", "predict"),
+    *("primitives", "primitives_alone", "primitives_threads", "progress", "pythons", "quiz", "search", "source_fuzz"),
+    *("stepper", "subinterpreters", "switch_points", "waiting", "where_threads_switch", "worker_cost"),
 }
 PYTEST = [sys.executable, "-m", "pytest"]
 

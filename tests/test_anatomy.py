@@ -16,7 +16,7 @@ from labkit.experiments import experiment
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 FILES = sorted(path.name for path in FOLDER.glob("[0-9][0-9]_*.ipynb") if not path.name.startswith("00_"))
-EXPECTED_COUNT = 2  # raise it with every lesson: a glob that finds nothing would pass everything below
+EXPECTED_COUNT = 3  # raise it with every lesson: a glob that finds nothing would pass everything below
 OPENING = ["The incident", "You will be able to", "Setup"]
 CLOSING = ["What the article says", "Exercises", "Check yourself", "In practice", "You can now"]
 LOOP = ["predict", "run", "explain", "change"]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("orphans_in_sight")]
 
 CHECKOUT = Path(__file__).parent.parent
-BOOKS = {"lost_updates": "06_lost_updates.ipynb", "deadlock": "10_deadlock.ipynb"}
+BOOKS = {"lost_updates": "06_lost_updates.ipynb", "deadlock": "10_deadlock.ipynb", "gil": "05_gil.ipynb"}
+STEPPED = {"lost_updates": 0, "deadlock": 0, "gil": 2}  # an exercise of each lesson whose wrong answers show a schedule
 LIMIT_MS = 60_000
 BUSY_CORES = 0.5  # a deadlock uses none; the watch that looks at it, a little
 SETUP = """
@@ -35,7 +36,28 @@ from labkit.course import predictions, progress
 from labkit.course.standing import standings
 """.strip()
 # One arm with little to do. Each slider begins at its left end, and ends there.
-BENCHES = {"lost updates": "threads", "deadlock": "same order", "philosophers": "waiter"}
+BENCHES = {
+    "lost updates": "threads",
+    "deadlock": "same order",
+    "philosophers": "waiter",
+    "cpu bound": "threads",
+    "waiting": "threads",
+    "worker cost": "thread",
+    "convoy": "threads",
+}
+NOWHERE = "3.99"  # a version that is installed nowhere
+LIVE_RUNS, LIVE_WAYS = 12, 4
+# Keep each picture that comes: how many runs the page says have ended, and the alt text of what it shows of them.
+WATCH = """([total, number]) => {
+  window.labkitSeen = [];
+  const find = () => document.querySelector(`.jp-Notebook .jp-Cell[data-windowed-list-index='${number}']`);
+  const look = () => {
+    const cell = find(), said = cell?.innerText.match(new RegExp(`([0-9]+) of ${total} runs, .+`));
+    const alt = cell?.querySelector('figure img')?.alt;
+    if (said && alt && window.labkitSeen.at(-1)?.[0] !== said[0]) window.labkitSeen.push([said[0], alt]);
+  };
+  new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
 
 
 # ------------------------------------------------------------------------------------------------- the notebooks
@@ -48,6 +70,10 @@ def cells_of(slug, *ids):
 
 def first_exercise(slug):
     return lesson_of(slug).exercises[0]
+
+
+def stepped(slug):
+    return lesson_of(slug).exercises[STEPPED[slug]]
 
 
 def answered(asked, source):
@@ -69,6 +95,17 @@ def long_bench():
     return f'panel = lab.bench("deadlock", {arms}, iterations=1, hold_s=0.001, repeats=3)\npanel'
 
 
+def bench_of_pythons():
+    """Return a bench that begins on this notebook's interpreter, and asks for one that is nowhere."""
+    options = f'pythons=["own", "{NOWHERE}"], arms=["threads"], repeats=1, workers=1'
+    return f'panel = lab.bench("cpu bound", {options})\npanel'
+
+
+def live():
+    """Return a measurement of some seconds: each run computes for a while, and that cannot be hurried."""
+    return 'lab.measure("cpu bound", arms=["threads", "processes"], workers=[1, 2], repeats=3)'
+
+
 def incident():
     """Return the cells of the incident, with a deadline that is not waited for."""
     *before, start = cells_of("deadlock", "incident-code", "incident-more", "incident-run")
@@ -86,7 +123,8 @@ def notebooks():
     wrong = answered(first_exercise("lost_updates"), first_exercise("lost_updates").wrong[0].source)
     room = ("incident-code", "incident-more", "incident-notes", "run-explore", "predict-load")
     return {
-        "exercises": [SETUP, *(answered(asked, asked.stub) for asked in map(first_exercise, BOOKS))],
+        "exercises": [SETUP, *(answered(asked, asked.stub) for asked in map(stepped, BOOKS))],
+        "predicted": [SETUP, answered(first_exercise("gil"), first_exercise("gil").stub), live()],
         "asked": [
             SETUP,
             *cells_of("lost_updates", "claims-table", "predict-plain"),
@@ -94,6 +132,7 @@ def notebooks():
             *cells_of("deadlock", "quiz"),
         ],
         "benches": [SETUP, *map(bench_of, BENCHES)],
+        "pythons": [SETUP, bench_of_pythons()],
         "stops": [*incident(), long_bench()],
         "room": [SETUP, *cells_of("deadlock", *room), wrong, *cells_of("deadlock", "quiz"), "lab.present()"],
     }
@@ -154,16 +193,17 @@ def test_exercises_are_answered_wrongly_and_rightly(desk):
     desk.run_all()
     cells = {slug: desk.cell(number) for number, slug in enumerate(BOOKS, 1)}
     for number, (slug, cell) in enumerate(cells.items(), 1):
-        asked = first_exercise(slug)
+        asked = stepped(slug)
         status(cell, "Not yet").wait_for(timeout=LIMIT_MS)
         assert desk.ask_kernel(f"Out[{number + 1}].state") == "'not yet'"
         assert cell.get_by_text("One right answer").count() == 0
         answer_wrongly(desk, cell, number, asked)
     in_both_themes(desk, "exercise", *cells.values())
     for number, (slug, cell) in enumerate(cells.items(), 1):
-        asked = first_exercise(slug)
+        asked = stepped(slug)
         desk.type_cell(number, answered(asked, asked.solution))
-        status(cell, "Right, and proved").wait_for(timeout=LIMIT_MS)
+        said = "Broken, and well done" if asked.kind == "break it" else "Right, and proved"
+        status(cell, said).wait_for(timeout=LIMIT_MS)
         assert desk.ask_kernel("(Out[max(Out)].state, Out[max(Out)].tries)") == "('proved', 2)"
         assert desk.ask_kernel(f"progress.latest('exercise', '{asked.id}').value['state']") == "'proved'"
         desk.screenshot(f"lesson-solved-{number}")
@@ -204,6 +244,75 @@ def step_both_ways(stepper):
     assert picture.inner_html() == looks[1]
     press(stepper.get_by_role("button", name="Next step"), "Space")
     assert (slider.input_value(), picture.inner_html()) == (str(last), looks[0])
+
+
+# ------------------------------------------------------------------------------- an answer that a measurement checks
+def test_a_predicted_curve_is_held_against_a_measurement(desk):
+    desk.open_notebook("predicted.ipynb")
+    desk.run_cell(0)
+    desk.run_cell(1)
+    asked, cell = first_exercise("gil"), desk.cell(1)
+    status(cell, "Not yet").wait_for(timeout=LIMIT_MS)
+    wrong = next(answer for answer in asked.wrong if answer.name == "half of what one would think")
+    desk.type_cell(1, answered(asked, wrong.source))  # one worker is measured: nothing can come between
+    status(cell, "Wrong").wait_for(timeout=LIMIT_MS)
+    assert plain(wrong.message) in cell.get_by_role("status").first.inner_text()
+    assert re.search(r"Python loop\t1\t0.5\t.*✘ no", compared(cell)[-1])
+    assert cell.get_by_role("group", name="Stepper").count() == 0
+    press(cell.get_by_text("One right answer"), "Enter")
+    assert cell.locator("details[open] pre").inner_text().strip() == asked.solution.strip()
+    in_both_themes(desk, "predicted-wrong", cell)
+    predict_rightly(desk, cell, asked)
+    rows = compared(cell)
+    assert [row.split("\t")[:2] for row in rows[1:]] == [
+        ["Python loop", "1"],
+        ["Python loop", "4"],
+        ["sort", "2"],
+        ["sha256", "2"],
+    ]
+    assert all(row.endswith("✔ yes") for row in rows[1:])
+    assert cell.get_by_role("group", name="Stepper").count() == 0
+    in_both_themes(desk, "predicted-right", cell)
+
+
+def predict_rightly(desk, cell, asked):
+    """Give the right answer, up to four times: busy neighbours spoil fewer than one check in ten."""
+    for tries in range(2, 6):
+        desk.type_cell(1, answered(asked, f"{asked.solution}\n# {tries}"))
+        desk.wait_for_kernel("Out[max(Out)].tries", str(tries), limit_s=60)
+        if desk.ask_kernel("Out[max(Out)].state") == "'proved'":
+            break
+    status(cell, "Right, as measured here").wait_for(timeout=LIMIT_MS)
+
+
+def compared(cell):
+    """Return the rows of the table of predictions and measurements."""
+    table = cell.get_by_role("table", name="Your prediction beside the measurement, in cores")
+    return table.inner_text().splitlines()[1:]
+
+
+def test_a_picture_fills_in_while_it_is_measured(desk):
+    desk.open_notebook("predicted.ipynb")
+    desk.run_cell(0)
+    desk.page.evaluate(WATCH, [LIVE_RUNS, 2])
+    desk.run_cell(2)
+    cell = desk.cell(2)
+    cell.get_by_text(f"{LIVE_RUNS} runs in ").wait_for(timeout=LIMIT_MS)
+    seen = desk.page.evaluate("labkitSeen")
+    said = [words for words, _ in seen]
+    counts = [int(words.split()[0]) for words in said]
+    assert counts == sorted(set(counts))
+    assert len(counts) >= 3, said
+    assert all(re.search("about [0-9]+ s left$", words) for words in said)
+    for count, (_, alt) in zip(counts, seen, strict=True):  # the picture holds the runs that have ended
+        assert sum(map(int, re.findall("in ([0-9]+) run", alt))) == count
+    ways = [len(re.findall("in [0-9]+ run", alt)) for _, alt in seen]  # an arm with a setting each
+    assert ways == sorted(ways)
+    assert ways[0] < ways[-1] == LIVE_WAYS
+    assert cell.get_by_role("progressbar").count() == 0
+    alt = cell.get_by_role("img").last.get_attribute("alt")
+    assert sum(map(int, re.findall("in ([0-9]+) run", alt))) == LIVE_RUNS
+    in_both_themes(desk, "live", cell)
 
 
 # ------------------------------------------------------------------------------- predictions, claims and questions
@@ -307,6 +416,55 @@ class Panel(NamedTuple):
         mouse.move(whole["x"], middle, steps=4)
         mouse.up()
         return time.monotonic()
+
+
+def test_interpreters_are_chosen_by_keyboard_and_a_missing_one_is_named(desk, free_threaded):
+    desk.open_notebook("pythons.ipynb")
+    desk.run_all()
+    cell = desk.cell(1)
+    status(cell, "1 run in").wait_for(timeout=LIMIT_MS)
+    own = cell.get_by_role("checkbox", name=re.compile("this notebook"))
+    free = cell.get_by_role("checkbox", name=f"Python {free_threaded.version} (free-threaded)", exact=True)
+    assert (own.is_checked(), free.is_checked()) == (True, False)
+    cell.get_by_text(f"Python {NOWHERE}: not installed").wait_for(timeout=LIMIT_MS)
+    assert cell.get_by_role("code").filter(has_text=f"uv python install {NOWHERE}").is_visible()
+    assert cell.get_by_role("checkbox", name=re.compile(re.escape(NOWHERE))).count() == 0
+    own_version = ast.literal_eval(desk.ask_kernel("panel.latest[0].python"))
+    assert on_the_page(desk, cell) == [own_version]
+
+    press(free, "Space")
+    status(cell, "2 runs in").wait_for(timeout=LIMIT_MS)
+    assert on_the_page(desk, cell) == sorted([own_version, free_threaded.version])
+    alt = cell.get_by_role("img").last.get_attribute("alt")
+    assert f"python {own_version}" in alt
+    assert f"python {free_threaded.version}" in alt
+    in_both_themes(desk, "pythons", cell)
+
+    press(own, "Space")
+    status(cell, "1 run in").wait_for(timeout=LIMIT_MS)
+    assert on_the_page(desk, cell) == [free_threaded.version]
+    press(free, "Space")
+    status(cell, "Failed: see below.").wait_for(timeout=LIMIT_MS)
+    said = cell.get_by_role("alert").inner_text()
+    assert "Tick at least one interpreter." in said
+    assert "BadValue" not in said
+    assert cell.get_by_role("img").count() == 0  # no picture of what is not chosen
+    desk.screenshot("lesson-pythons-none")
+    press(own, "Space")
+    status(cell, "1 run in").wait_for(timeout=LIMIT_MS)
+    assert on_the_page(desk, cell) == [own_version]
+    assert cell.get_by_role("alert").count() == 0
+
+
+def on_the_page(desk, cell):
+    """Return the interpreters of the runs that a bench shows, as kernel and table say; one alone is in no column."""
+    found = sorted(ast.literal_eval(desk.ask_kernel("[run.python for run in panel.latest]")))
+    rows = cell.get_by_role("table").inner_text().splitlines()[1:]
+    if len(found) > 1:
+        assert sorted(row.split("\t")[1] for row in rows[1:]) == found
+    else:
+        assert len(rows) == 2
+    return found
 
 
 # -------------------------------------------------------------------------------------------------- Stop in a deadlock

@@ -28,6 +28,13 @@ LEAKING = "import os, subprocess, sys, tempfile, threading, time, leftovers\nlef
 SKIPPING = (
     "import pytest\ndef test_a(need): need('no-such-tool')\ndef test_b(): pytest.skip('not on this system: forks')\n"
 )
+FOUND = """
+from labkit.model import Interpreter
+from labkit.runs import interpreters
+answers = [Interpreter(str(at), *answer, False, "PATH") for at, answer in enumerate({answers})]
+interpreters.find = lambda: tuple(answers)
+def test_a(free_threaded): assert free_threaded.path == "2"
+"""
 
 
 def run_pytest(folder: Path, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +75,20 @@ def test_a_missing_tool_is_skipped_here_and_fails_in_ci(tmp_path):
     in_ci = run_pytest(tmp_path, SKIPPING, CI="true").stdout
     assert "1 failed, 1 skipped" in in_ci
     assert "no-such-tool is not installed" in in_ci
+
+
+def test_the_free_threaded_python_is_the_first_that_has_its_gil_off(tmp_path):
+    found = [("3.14.0", True), ("3.14.0t", True), ("3.14.0t", False), ("3.13.5t", False)]
+    assert "1 passed" in run_pytest(tmp_path, FOUND.format(answers=found), CI="true").stdout
+
+
+@pytest.mark.parametrize("found", [[], [("3.14.0", True), ("3.14.0t", True)]])
+def test_without_a_free_threaded_python_a_test_is_skipped_here_and_fails_in_ci(tmp_path, found):
+    source = FOUND.format(answers=found)
+    assert "1 skipped" in run_pytest(tmp_path, source).stdout
+    in_ci = run_pytest(tmp_path, source, CI="true").stdout
+    assert "1 error" in in_ci
+    assert "a free-threaded Python is not installed: uv python install 3.14t" in in_ci
 
 
 def test_a_skipped_file_fails_in_ci(tmp_path):

@@ -13,6 +13,8 @@ import pytest
 
 from labkit.course import evidence as document
 from labkit.course import lessons, progress, session
+from labkit.course.gil import LESSON as GIL
+from labkit.course.lesson import Measured
 from labkit.course.standing import Standing
 from labkit.errors import BadValue
 from labkit.ledger import claims
@@ -96,6 +98,7 @@ def test_all_of_it_is_there(tmp_path):
     assert question["question"] == "What does `x += 1` do?"
     (exercise,) = kept["exercises"]
     assert (exercise["id"], exercise["state"], exercise["checks_count"]) == ("made_up.tweak", "proved", 2)
+    assert exercise["measured"] is False
     assert kept["hash"] == card.hash
     assert "no signature" in kept["about"]
     assert "4 runs, 1 verdict, 2 predictions, 1 question, 1 exercise" in repr(card)
@@ -150,6 +153,19 @@ def test_the_page_stands_alone_and_escapes_all():
     assert "share: 0.5 (95 % interval 0.4 to 0.6)" in page
     for words in ("Machine", "What the article says", "Measured: lost updates", "Predictions", "Exercises", "proved"):
         assert words in page
+
+
+def test_what_a_measurement_found_right_is_not_called_proved(monkeypatch):
+    measured = next(one for one in GIL.exercises if any(isinstance(probe, Measured) for probe in one.probes))
+    lesson = asking.LESSON._replace(exercises=(*asking.LESSON.exercises, measured))
+    monkeypatch.setattr(lessons, "lessons", lambda: {"made_up": lesson})
+    progress.note("exercise", measured.id, {"state": "wrong", "message": "Off by one."}, "made_up")
+    assert ">wrong</td>" in evidence().page.read_text()
+    progress.note("exercise", measured.id, {"state": "proved", "message": "All four."}, "made_up")
+    card = evidence()
+    assert ">right, as measured</td>" in card.page.read_text()
+    assert ">proved</td>" not in card.page.read_text()
+    assert [(one["state"], one["measured"]) for one in read(card)["exercises"]] == [("proved", True)]
 
 
 def test_it_is_unchanged_until_it_is_changed():

@@ -41,12 +41,15 @@ MACHINE = Machine(
 )
 # Lessons that an experiment decides claims of, beside the lesson of its own name.
 SERVES = {
+    "cpu bound": {"gil"},
+    "waiting": {"gil"},
     "crash": {"failure_modes", "processes"},
     "freeze": {"deadlock"},
     "lock order": {"deadlock"},
     "printing": {"lost_updates"},
 }
-WITHOUT_CLAIMS = {"philosophers"}  # the article does not speak of them; they let a student try what the lesson says
+# The article does not speak of them; they let a student try what the lesson says.
+WITHOUT_CLAIMS = {"convoy", "philosophers", "switch points", "worker cost"}
 each = pytest.mark.parametrize("tried", FOUND, ids=lambda tried: tried.name)
 
 
@@ -77,7 +80,8 @@ def drawn(tried, runs):
 def test_the_experiments_are_found():
     files = sorted(name[:-3] for name in os.listdir(FOLDER) if name.endswith(".py") and name != "__init__.py")
     assert files == [
-        *("crash", "creation_cost", "deadlock", "freeze", "lock_order", "lost_updates", "philosophers", "printing")
+        *("convoy", "cpu_bound", "crash", "creation_cost", "deadlock", "freeze", "lock_order", "lost_updates"),
+        *("philosophers", "printing", "switch_points", "waiting", "worker_cost"),
     ]
     assert [tried.name.replace(" ", "_") for tried in FOUND] == files
 

@@ -42,6 +42,7 @@ def fake(path, version="3.14.0", *, base=None, **changes):
         "free_threaded": "false",
         "gil": "true",
         "subinterpreters": "[]",
+        "switch_interval_s": "0.005",
         "base": f'"{base or path}"',
     }
     text = ",".join(f'"{name}": {value}' for name, value in (fields | changes).items())

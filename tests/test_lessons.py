@@ -12,13 +12,13 @@ each_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda questi
 
 
 def test_the_lessons_are_found():
-    assert {"lost_updates", "deadlock"} <= set(lessons())
+    assert {"gil", "lost_updates", "deadlock"} <= set(lessons())
     assert all(slug == lesson.slug == lesson_of(slug).slug for slug, lesson in lessons().items())
 
 
 @pytest.mark.parametrize("slug", ["", "06_lost_updates", None, 3])
 def test_an_unknown_lesson_is_refused(slug):
-    with pytest.raises(BadValue, match="deadlock, lost_updates"):
+    with pytest.raises(BadValue, match="deadlock, gil, lost_updates"):
         lesson_of(slug)
 
 

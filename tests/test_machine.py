@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import labkit.runs.machine as room
+from labkit.child import cores
 from labkit.runs.machine import machine
 
 MIB = 1 << 20
@@ -25,7 +26,8 @@ def pretend(monkeypatch):
 
     def become(files, allowed=8):
         tree = {"/proc/meminfo": MEMINFO, **files}
-        monkeypatch.setattr(room, "_read", lambda path: tree.get(path, ""))
+        for module in (room, cores):
+            monkeypatch.setattr(module, "read", lambda path: tree.get(path, ""))
         monkeypatch.setattr(os, "cpu_count", lambda: 8)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(allowed)), raising=False)
         monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 0.0, 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 
@@ -14,6 +15,7 @@ from labkit.errors import BadValue
 from labkit.runs.plan import plan
 
 LOST = experiments.experiment("lost updates")
+MANY = dataclasses.replace(LOST, pythons=True)
 some = {name: st.lists(st.sampled_from(list(values)), min_size=1, max_size=2) for name, values in LOST.sweep.items()}
 
 
@@ -33,6 +35,19 @@ def test_every_block_holds_every_arm_and_setting_once(repeats, seed, arms, sweep
     assert [t.block for t in trials] == sorted(t.block for t in trials)
     assert {t.seed for t in trials} == {seed}
     assert plan(LOST, repeats=repeats, seed=seed, arms=arms, sweep=sweep) == trials
+
+
+@given(words=st.lists(st.sampled_from(["own", "GIL", "free-threaded", "3.12", "3.14t"]), min_size=1))
+def test_every_block_holds_every_arm_on_every_interpreter_once(words):
+    trials = plan(MANY, repeats=2, seed=1, arms=["threads", "isolated processes"], pythons=words)
+    wanted = Counter(itertools.product((0, 1), ("threads", "isolated processes"), set(words)))
+    assert Counter((t.block, t.arm, t.python) for t in trials) == wanted
+
+
+def test_a_plan_asks_no_interpreter(monkeypatch):
+    monkeypatch.setattr("labkit.runs.pythons.find", lambda: pytest.fail("interpreters were looked for"))
+    assert {t.python for t in plan(MANY, repeats=1, seed=0, pythons=["own", "GIL"])} == {"own", "GIL"}
+    assert {t.python for t in plan(MANY, repeats=1, seed=0)} == {"own"}
 
 
 def test_the_seed_decides_the_order_within_blocks():
@@ -58,9 +73,15 @@ def test_a_number_between_the_offered_ones_is_taken():
         ({"repeats": 1001}, "a whole number from 1 to 1000"),
         ({"seed": "1"}, "a whole number"),
         ({"seed": 2**63}, "of 64 bits"),
+        ({"pythons": ["GIL"]}, "allowed: nothing: 'lost updates' is measured on this notebook's Python only"),
         ({"repeats": 1000}, "the number of trials is 3000; allowed: at most 2000"),
     ],
 )
 def test_what_is_not_allowed_is_refused(asked, words):
     with pytest.raises(BadValue, match=words):
         plan(LOST, **{"repeats": 1, "seed": 0, **asked})
+
+
+def test_several_interpreters_count_as_trials():
+    with pytest.raises(BadValue, match="the number of trials is 2400; allowed: at most 2000"):
+        plan(MANY, repeats=400, seed=0, pythons=["own", "GIL"])

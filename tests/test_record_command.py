@@ -21,7 +21,7 @@ from labkit.errors import BadValue, BadWorkload
 from labkit.ledger import claims, judge
 from labkit.model import Ending, Event, Run, Trial
 from labkit.plots import picture
-from labkit.runs import recorded
+from labkit.runs import interpreters, recorded
 from labkit.runs.machine import machine
 from labkit.runs.plan import plan
 from labkit.runs.recording import load, save
@@ -41,6 +41,7 @@ TINY = dataclasses.replace(
     },
     defaults={**LOST.defaults, "rounds": 1},
 )
+MANY = dataclasses.replace(TINY, pythons=True)
 FILE_BYTES_MOST = 400_000  # they are kept in git
 
 
@@ -105,7 +106,7 @@ def test_an_experiment_is_recorded_with_its_defaults(tiny):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["soup"], "lesson or experiment is 'soup'; allowed: crash"),
+        (["soup"], "lesson or experiment is 'soup'; allowed: "),
         (["silent"], "a lesson whose notebook measures something"),
         (["tiny", "--machine", "../attic"], "machine is '../attic'; allowed: 1 to 40 letters"),
         (["tiny", "--machine", ""], "machine is ''; allowed: 1 to 40 letters"),
@@ -113,6 +114,10 @@ def test_an_experiment_is_recorded_with_its_defaults(tiny):
         (["variable"], "cell cell-0: lab.measure('lost updates', workers=n) cannot be read without running it"),
         (["unknown"], "experiment is 'gained updates'; allowed: "),
         (["beyond"], "workers is 99; allowed: a whole number from 1 to 2"),
+        (["wrong_word"], "pythons is 3.13; allowed: 'own', 'GIL', 'free-threaded', or a version"),
+        (["tiny", "--pythons", "3.13"], "pythons is '3.13'; allowed: nothing: lost updates run on this Python only"),
+        (["tiny", "--pythons", "GIL,soup"], "pythons is 'soup'; allowed: 'own', 'GIL', 'free-threaded', or a version"),
+        (["tiny", "--pythons", " , "], "pythons is []; allowed: 'own', 'GIL', 'free-threaded', or a version"),
     ],
 )
 def test_what_cannot_be_recorded_is_told_before_anything_is_measured(tiny, no_process, capsys, arguments, words):
@@ -121,6 +126,7 @@ def test_what_cannot_be_recorded_is_told_before_anything_is_measured(tiny, no_pr
     write_lesson(tiny, "79_variable.ipynb", 'lab.measure("lost updates", workers=n)')
     write_lesson(tiny, "80_unknown.ipynb", 'lab.measure("gained updates")')
     write_lesson(tiny, "81_beyond.ipynb", 'lab.measure("lost updates")\nlab.bench("lost updates", workers=99)')
+    write_lesson(tiny, "82_wrong_word.ipynb", 'lab.measure("lost updates", pythons=3.13)')
     assert main(["record", *arguments]) == 2
     told = capsys.readouterr()
     assert words in told.err
@@ -139,6 +145,49 @@ def test_nothing_is_added_to_the_recording_of_another_machine(tiny, no_process, 
     assert main(["record", "lost updates", "--machine", "attic"]) == 2
     assert "its end is cut off" in capsys.readouterr().err
     assert path.read_bytes() == before[:-5]
+
+
+@pytest.fixture
+def only_here(monkeypatch):
+    """Let this machine have no interpreter but this one; the tiny experiment tells interpreters apart."""
+    monkeypatch.setattr(commands.experiments, "experiment", lambda _: MANY)
+    here = [one for one in interpreters.find() if one.found_in == "this kernel"]
+    monkeypatch.setattr("labkit.runs.pythons.find", lambda: tuple(here))
+
+
+def test_what_is_recorded_on_several_interpreters_is_replayed_by_their_words(tiny, free_threaded, monkeypatch):
+    monkeypatch.setattr(experiments, "experiment", lambda _: MANY)
+    calls = 'lab.measure("lost updates", arms="threads", pythons=["GIL"])\nlab.bench("lost updates", arms="threads")'
+    write_lesson(tiny, "77_tiny.ipynb", calls)
+    words = f"free-threaded, {free_threaded.version}"
+    assert main(["record", "tiny", "--machine", "attic", "--repeats", "1", "--pythons", words]) == 0
+    path = tiny / "recordings" / "lost_updates-attic.jsonl"
+    by_word = Counter(run.trial.python for run in load(path).runs)
+    assert by_word == {"GIL": 1, "free-threaded": 1, free_threaded.version: 1, "own": 3}  # a bench: its own only
+    monkeypatch.setattr("labkit.runs.keepers._spawn", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr("labkit.runs.pythons.find", tuple)  # a machine that has none of them
+    shown = lab.measure(MANY, arms="threads", pythons=["GIL", "free-threaded"], recorded="attic")
+    assert sorted(run.trial.python for run in shown) == ["GIL", "free-threaded"]
+    assert {run.ending for run in shown} == {Ending.FINISHED}
+    with pytest.raises(BadValue, match=r"setting is 'threads with python 3\.12'"):
+        lab.measure(MANY, arms="threads", pythons=["3.12"], recorded="attic")
+
+
+def test_an_interpreter_that_is_missing_is_left_out_and_named(tiny, only_here, capsys):
+    write_lesson(tiny, "77_tiny.ipynb", 'lab.measure("lost updates", arms="threads", pythons=["own", "3.14t"])')
+    assert main(["record", "tiny", "--machine", "attic", "--repeats", "2"]) == 0
+    runs = load(tiny / "recordings" / "lost_updates-attic.jsonl").runs
+    assert [(run.trial.python, run.ending) for run in runs] == [("own", Ending.FINISHED)] * 2
+    told = capsys.readouterr().out
+    assert "left out: no Python 3.14t is installed (uv python install 3.14t would install one; then" in told
+    assert "lost updates: 2 of 2" in told
+
+
+def test_nothing_is_written_if_every_interpreter_is_missing(tiny, only_here, no_process, capsys):
+    write_lesson(tiny, "77_tiny.ipynb", 'lab.measure("lost updates", pythons="free-threaded")')
+    assert main(["record", "tiny"]) == 0
+    assert "left out: no free-threaded Python is installed" in capsys.readouterr().out
+    assert not list((tiny / "recordings").iterdir())
 
 
 # ---------------------------------------------------------------------------------------- adding to a recording
@@ -182,6 +231,7 @@ def test_every_way_to_call_is_found_in_order(tmp_path):
         "first = lab.measure('lost updates', repeats=3, seed=1, quick=True, recorded='attic')\n"
         "labkit.bench('lost updates', arms='threads', workers=4); bench(experiment='crash')\n"
         "lab.frame(lab.measure('lost_updates', body=['counter += 1'], lock=(False, True)))\n"
+        "lab.measure('cpu bound', pythons=['GIL', '3.13t'], workers=2); lab.bench('cpu bound', pythons='GIL')\n"
         "other.measure(3)\nlab.measurement"
     )
     path = write_lesson(tmp_path, "01_all.ipynb", "x = 1", source)
@@ -190,6 +240,8 @@ def test_every_way_to_call_is_found_in_order(tmp_path):
         Call("cell-1", "bench", "lost updates", ("threads",), {"workers": 4}),
         Call("cell-1", "bench", "crash", None, {}),
         Call("cell-1", "measure", "lost updates", None, {"body": ["counter += 1"], "lock": (False, True)}),
+        Call("cell-1", "measure", "cpu bound", None, {"workers": 2}, ("GIL", "3.13t")),
+        Call("cell-1", "bench", "cpu bound", None, {}, ("GIL",)),
     ]
 
 
@@ -240,7 +292,7 @@ def test_every_measurement_of_a_lesson_can_be_replayed(name, no_process):
     calls = calls_of(ROOT / "notebooks" / name)
     assert calls
     for call in calls:
-        shown = lab.measure(call.experiment, arms=call.arms, recorded="founders", **call.settings)
+        shown = lab.measure(call.experiment, arms=call.arms, recorded="founders", pythons=call.pythons, **call.settings)
         assert len(shown) >= 3
         assert "Recorded, not measured here: founders" in repr(shown)
 

@@ -73,6 +73,7 @@ trials = st.builds(
     block=words,
     seed=words,
     source=some(st.builds(Part, text, words, text)),
+    python=st.sampled_from(["own", "GIL", "free-threaded", "3.13", "3.14.0t"]),
 )
 receipts = st.builds(
     Receipt, words, some(text), some(text), some(text), names_left=some(text), files_removed_count=words
@@ -97,6 +98,13 @@ any_run = st.builds(
     receipt=receipts,
 )
 on_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+
+
+def test_a_trial_on_the_notebooks_own_python_is_written_as_before_there_were_others(tmp_path):
+    assert "python" not in json.loads(line_of(ONE))["trial"]
+    other = dataclasses.replace(ONE, trial=dataclasses.replace(ONE.trial, python="3.14t"))
+    assert json.loads(line_of(other))["trial"]["python"] == "3.14t"
+    assert load(save([ONE, other], tmp_path / "runs", machine=HERE)).runs == (ONE, other)
 
 
 @on_files
@@ -174,6 +182,11 @@ WRONG_RUNS = {
     "a list for the result": (damage(lambda run: run.update(result=[])), "run.result"),
     "a wrong receipt": (damage(lambda run: run["receipt"].update(folder_left=0)), "run.receipt.folder_left"),
     "a wrong part": (damage(lambda run: run["trial"].update(source=[["a", "b", "c"]])), "run.trial.source[0]"),
+    "a word that means no interpreter": (damage(lambda run: run["trial"].update(python="perl")), "run.trial.python"),
+    "a path of an interpreter": (damage(lambda run: run["trial"].update(python="/p/python3")), "run.trial.python"),
+    "a number for an interpreter": (damage(lambda run: run["trial"].update(python=3.13)), "run.trial.python"),
+    "null for an interpreter": (damage(lambda run: run["trial"].update(python=None)), "run.trial.python"),
+    "a trial that is none": (damage(lambda run: run.update(trial=[])), "run.trial does not have"),
     "deep nesting": (damage(lambda run: run.update(result={"a": [[[[[[[1]]]]]]]})), "8 levels"),
     "NaN": (damage(lambda run: run.update(lifetime_s=float("nan"))), "NaN"),
     "infinity": (damage(lambda run: run.update(lifetime_s=float("-inf"))), "-Infinity"),
@@ -494,3 +507,58 @@ def test_a_bench_says_what_was_not_recorded(recordings):
 def test_a_bench_refuses_at_once_what_is_not_allowed(recordings, asked):
     with pytest.raises(BadValue, match="; allowed: "):
         lab.bench(LOST, **{"recorded": "attic", **asked})
+
+
+# ------------------------------------------------------------------------------- recorded on several interpreters
+
+MANY = dataclasses.replace(LOST, pythons=True)
+
+
+@pytest.fixture
+def several(recordings):
+    """Add a recording of threads on four words for three interpreters; this machine has none of them."""
+    there = {"own": "3.11.7", "GIL": "3.11.7", "free-threaded": "3.14.0t", "3.12": "3.12.1"}
+    runs = [
+        dataclasses.replace(
+            lost(block=block), trial=dataclasses.replace(lost(block=block).trial, python=word), python=at
+        )
+        for block in range(3)
+        for word, at in there.items()
+    ]
+    save(runs, recordings / "lost_updates-many.jsonl", machine=HERE)
+
+
+@pytest.mark.parametrize("words", [["GIL", "free-threaded"], ["own"], ["3.12"]])
+def test_a_replay_goes_by_the_words_and_not_by_what_is_here(several, words):
+    shown = lab.measure(MANY, arms="threads", pythons=words, recorded="many")
+    assert {run.trial.python for run in shown} == set(words)
+    assert len(shown) == 3 * len(words)
+
+
+def test_a_replay_without_words_shows_what_ran_on_the_machines_own_python(several):
+    assert {run.trial.python for run in lab.measure(MANY, arms="threads", recorded="many")} == {"own"}
+
+
+def test_a_word_that_was_not_recorded_is_named(several):
+    with pytest.raises(BadValue, match=re.escape("setting is 'threads with python 3.14t'; allowed: what was recorded")):
+        lab.measure(MANY, arms="threads", pythons=["GIL", "3.14t"], recorded="many")
+
+
+def test_a_bench_offers_the_interpreters_of_the_recording(several):
+    panel = lab.bench(MANY, arms=["threads"], pythons=["GIL", "free-threaded", "3.13"], recorded="many")
+    ticks = panel.controls._pythons
+    assert {word: (tick.description, tick.value) for word, tick in ticks.items()} == {
+        "GIL": ("Python 3.11.7 (GIL)", True),  # not once more as own
+        "free-threaded": ("Python 3.14.0t (free-threaded)", True),
+        "3.12": ("Python 3.12.1 (GIL)", False),
+    }
+    assert panel.controls._panel.children[-2].children[1].children[-1].value == "Python 3.13: not recorded"
+    shown_by(panel)
+    assert {run.trial.python for run in panel.latest} == {"GIL", "free-threaded"}
+    ticks["3.12"].value = True
+    panel.wait()
+    assert len(panel.latest) == 9
+    for tick in ticks.values():
+        tick.value = False
+    with pytest.raises(BadValue, match="Choose at least one"):
+        panel.wait()

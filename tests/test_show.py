@@ -118,9 +118,14 @@ def test_a_failing_callback_is_shown_and_raised(short_bench):
     for tick in panel.controls._ticks.values():
         tick.unobserve_all()
         tick.value = False
+    shown, update = [], panel._place.update
+    panel._place.update = lambda make, **how: shown.append(make()) or update(make, **how)
     panel.controls._run.click()  # no arm is ticked: refused by the plan
     with pytest.raises(BadValue, match="Choose at least one"):
         panel.wait()
+    assert 'role="alert"' in shown[-1]
+    assert "Tick at least one arm." in shown[-1]
+    assert "BadValue" not in shown[-1]
     panel.controls._ticks["threads"].value = True
     panel.controls._run.click()
     panel.wait()

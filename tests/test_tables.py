@@ -6,7 +6,7 @@ import pytest
 
 from labkit.errors import BadValue
 from labkit.model import Ending, Event, Run, Trial
-from labkit.tables import frame, timeline
+from labkit.tables import frame, summary, timeline
 
 FIXED = ["experiment", "arm", "block", "seed", "ending", "reason", "elapsed_s", "lifetime_s", "cpu_s", "python"]
 
@@ -78,3 +78,13 @@ def test_a_run_without_events_gives_an_empty_timeline():
     table = timeline(run_of())
     assert list(table.columns) == list(Event._fields)
     assert len(table) == 0
+
+
+def test_a_summary_tells_interpreters_apart_where_there_are_several():
+    runs = [run_of({"n": 1}, {"x": x}, python=python) for x, python in ((1, "3.11.7"), (3, "3.11.7"), (9, "3.14.0t"))]
+    runs += [run_of({"n": 1}, ending=Ending.UNAVAILABLE)]  # it bears no version, and is no interpreter of its own
+    varied, rows = summary(frame(runs), ["n"], ["x"])
+    assert varied == ["python"]
+    assert [(row["python"], row["runs_count"], row["x"]) for row in rows] == [("3.11.7", 2, 2.0), ("3.14.0t", 1, 9.0)]
+    assert summary(frame([*runs[:2], runs[3]]), ["n"], ["x"])[0] == []
+    assert summary(frame([]), ["n"], ["x"]) == ([], [])

@@ -210,7 +210,7 @@ def test_every_graph_is_drawn_inside_its_picture_and_told_in_words(edges):
     assert "<i>" not in drawn
     assert ("circle: nobody can go on" in drawn) == bool(circle(edges))
     if not edges:
-        assert drawn == "<p>no thread waits</p>"
+        assert drawn == "<p>no thread waits for a lock</p>"
         return
     wide, high = (float(number) for number in re.search(r'viewBox="0 0 (\S+) (\S+)"', drawn).groups())
     found = re.findall(r'<rect [^>]*x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"', drawn)

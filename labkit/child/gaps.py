@@ -10,17 +10,19 @@ import os
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Rounds = Callable[["_Cell", range], None]
 
-__all__ = ["KINDS", "probe"]
+__all__ = ["KINDS", "count", "probe"]
 
 SMALLEST_INTERVAL_S = 1e-6
-_ROUNDS = 4000  # of each thread, between two looks at the clock
+_ROUNDS = 4000  # of each thread, between two looks at what was lost
+_PIECE = 200
 _THREADS = 2
 _ONCE = (0,)
 _OTHER = threading.Lock()
@@ -127,10 +129,34 @@ def probe(seconds_most: float = 1.6) -> dict[str, dict[str, float]]:
     Returns:
         For each name of `KINDS`: ``rounds`` made by all threads together, and how many additions were ``lost``.
     """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SMALLEST_INTERVAL_S)
-    try:
+    with _switching_every(SMALLEST_INTERVAL_S):
         return {name: _lose(rounds, seconds_most / len(KINDS)) for name, (_, _, rounds) in KINDS.items()}
+
+
+def count(name: str, *, seconds: float, switch_interval_s: float) -> tuple[int, int]:
+    """Let two threads add for some time with one kind of gap, and count all that they lose.
+
+    They do so in one go: in pieces shorter than the switch interval no thread would ever be interrupted.
+
+    Args:
+        name: A key of `KINDS`.
+        seconds: How long.
+        switch_interval_s: How long a thread waits before it asks for the GIL.
+
+    Returns:
+        Additions made by both threads together, and how many of them were lost.
+    """
+    with _switching_every(switch_interval_s):
+        made, lost = _add(KINDS[name][2], time.monotonic() + seconds, sys.maxsize)
+    return made, lost
+
+
+@contextmanager
+def _switching_every(interval_s: float) -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(interval_s)
+    try:
+        yield
     finally:
         sys.setswitchinterval(before)
 
@@ -138,23 +164,30 @@ def probe(seconds_most: float = 1.6) -> dict[str, dict[str, float]]:
 def _lose(work: Rounds, seconds: float) -> dict[str, float]:
     until, made, lost = time.monotonic() + seconds, 0, 0
     while not lost and time.monotonic() < until:
-        cell, together = _Cell(), threading.Barrier(_THREADS)
-        threads = [threading.Thread(target=_batches, args=(work, cell, together, until)) for _ in range(_THREADS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        made += cell.other
-        lost = cell.other - cell.value
+        more, lost = _add(work, until, _ROUNDS)
+        made += more
     return {"rounds": made, "lost": lost}
 
 
-def _batches(work: Rounds, cell: _Cell, together: threading.Barrier, until: float) -> None:
-    """Make one batch of rounds after the other thread is ready, in pieces that look at the clock."""
-    done = 0
+def _add(work: Rounds, until: float, rounds_most: int) -> tuple[int, int]:
+    """Let two threads add to a new number; return how many additions they made, and how many were lost."""
+    cell, together = _Cell(), threading.Barrier(_THREADS)
+    given = (work, cell, together, until, rounds_most)
+    threads = [threading.Thread(target=_batches, args=given) for _ in range(_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return cell.other, cell.other - cell.value
+
+
+def _batches(work: Rounds, cell: _Cell, together: threading.Barrier, until: float, rounds_most: int) -> None:
+    """Make rounds after the other thread is ready, in pieces that look at the clock; one piece at least."""
+    done, over = 0, False
     together.wait()
-    while done < _ROUNDS and time.monotonic() < until:
-        work(cell, range(200))
-        done += 200
+    while not over:
+        work(cell, range(_PIECE))
+        done += _PIECE
+        over = done >= rounds_most or time.monotonic() >= until
     with _OTHER:
         cell.other += done

@@ -1,27 +1,32 @@
-"""Rounds: workers that begin together and stop at a given time. Rule: one barrier for threads and for processes.
+"""Rounds: workers that begin together and stop at a given time. Rule: one barrier for every kind of worker.
 
-Every worker reports at the barrier through one pipe and reads the time at which to stop from another, so that threads
-and forked processes run the same code, and a comparison of the two compares nothing else.
+Every worker reports at the barrier through one pipe and reads the time at which to stop from another, so that threads,
+forked processes and subinterpreters run the same code, and a comparison of them compares nothing else.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 import time
-import traceback
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
+from labkit.child.subinterpreters import interpreter
 from labkit.errors import NotHere
 
+TYPE_CHECKING = False  # not from typing, nor a module more than needed: every subinterpreter imports them anew
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from labkit.model import Json
 
-__all__ = ["in_processes", "in_threads"]
+__all__ = ["in_processes", "in_subinterpreters", "in_threads", "join_in"]
+
+_LOOK_MS = 100  # how often to look whether a process has died that others wait for
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def in_threads(work: Callable[[str, Callable[[], int]], Json], *, workers: int, duration_s: float) -> list[Json]:
@@ -35,12 +40,15 @@ def in_threads(work: Callable[[str, Callable[[], int]], Json], *, workers: int, 
 
     Returns:
         What each worker returned.
+
+    Raises:
+        Exception: Whatever a worker raised, when the others have ended.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(workers) as pool, _pipe() as ready, _pipe() as go:
-        wait = partial(_wait, ready[1], go[0])
-        shares = [pool.submit(work, f"worker {n}", wait) for n in range(1, workers + 1)]
+        ends = ready[1], go[0]
+        shares = [pool.submit(_play, partial(work, f"worker {n}"), ends) for n in range(1, workers + 1)]
         _begin(ready[0], go[1], workers, duration_s)
         return [share.result() for share in shares]
 
@@ -57,7 +65,7 @@ def in_processes(work: Callable[[str, Callable[[], int]], Json], *, workers: int
     if not hasattr(os, "fork"):
         raise NotHere("this system cannot fork a process")
     pids: list[int] = []
-    statuses: list[int] = []
+    statuses: dict[int, int] = {}
     with _pipe() as replies:
         try:
             with _pipe() as ready, _pipe() as go:
@@ -65,19 +73,85 @@ def in_processes(work: Callable[[str, Callable[[], int]], Json], *, workers: int
                     pid = os.fork()
                     if not pid:
                         os.close(go[1])  # else no worker would see the end of this pipe when the parent dies
-                        _serve(replies[1], partial(work, f"worker {n}", partial(_wait, ready[1], go[0])))
+                        _serve(replies[1], partial(_play, partial(work, f"worker {n}"), (ready[1], go[0])))
                     pids.append(pid)
-                _begin(ready[0], go[1], workers, duration_s)
+                begun = _begin(ready[0], go[1], workers, duration_s, partial(_comes, ready[0], pids, statuses))
         finally:  # reached with both pipes closed, so that workers still at the barrier give up
-            statuses += [os.waitpid(pid, 0)[1] for pid in pids]
-        # A pipe holds all replies, so no worker had to wait for this read. The mark ends it if nobody replied.
-        os.write(replies[1], b"\n")
-        lines = os.read(replies[0], 65536).splitlines()
-    told = [json.loads(line) for line in lines if line]
-    failures = [str(reply["failed"]) for reply in told if "failed" in reply]
+            statuses |= {pid: os.waitpid(pid, 0)[1] for pid in pids if pid not in statuses}
+        died = f"a worker process died (wait statuses {[statuses[pid] for pid in pids]})"
+        if not begun:
+            raise RuntimeError(died)
+        return _told(replies, workers, died)
+
+
+def in_subinterpreters(work: str, params: dict[str, Json], *, workers: int, duration_s: float) -> list[Json]:
+    """Play one round with subinterpreters of this process, each in a thread of its own; see `in_threads`.
+
+    Args:
+        work: ``module:function``, imported anew in each of them: nothing is shared.
+        params: Keyword arguments of the function, as JSON; a worker calls it with these, its name and ``wait``.
+        workers: Subinterpreters, from 1.
+        duration_s: As for threads.
+
+    Returns:
+        What each worker returned, as JSON, shorter than 512 bytes.
+
+    Raises:
+        NotHere: If this Python cannot make subinterpreters.
+        RuntimeError: If a worker raised.
+    """
+    import hashlib  # noqa: F401 - Python 3.12.1 aborts at its end if a subinterpreter was the first to import it
+    from concurrent.futures import ThreadPoolExecutor
+
+    with _pipe() as replies, ExitStack() as held:
+        units = [held.enter_context(interpreter()) for _ in range(workers)]
+        for unit in units:  # by the thread that will destroy it: else its end waits for ever (3.10 to 3.12)
+            unit("import threading")
+        with ThreadPoolExecutor(workers) as pool, _pipe() as ready, _pipe() as go:  # no thread outlives its interpreter
+            ends = (ready[1], go[0], replies[1])
+            texts = [_text(work, params, f"worker {n}", ends) for n in range(1, workers + 1)]
+            shares = [pool.submit(_join, unit, text, ready[1]) for unit, text in zip(units, texts, strict=True)]
+            _begin(ready[0], go[1], workers, duration_s)
+            for share in shares:
+                share.result()
+        return _told(replies, workers, "a worker did not reply")
+
+
+def join_in(ends: tuple[int, int, int], work: str, name: str, params: str) -> None:
+    """Be one worker of a round in a subinterpreter, which has been given nothing but numbers and text."""
+
+    def share(wait: Callable[[], int]) -> Json:
+        module, _, function = work.partition(":")
+        return getattr(importlib.import_module(module), function)(name, wait, **json.loads(params))
+
+    ready, go, descriptor = ends
+    _reply(descriptor, partial(_play, share, (ready, go)))
+
+
+def _join(unit: Callable[[str], None], text: str, ready: int) -> None:
+    """Let an interpreter be one worker; if it cannot even begin, the others need not wait for it at the barrier."""
+    try:
+        unit(text)
+    except BaseException:
+        os.write(ready, b"r")
+        raise
+
+
+def _text(work: str, params: dict[str, Json], name: str, ends: tuple[int, int, int]) -> str:
+    arguments = f"{ends!r}, {work!r}, {name!r}, {json.dumps(params)!r}"
+    # It finds what this interpreter finds, and labkit as `launch.BOOT` does.
+    find = f"import sys; sys.path[:] = {[_ROOT, *sys.path]!r}; import labkit; del sys.path[0]"
+    return f"{find}; from labkit.child import rounds; rounds.join_in({arguments})"
+
+
+def _told(replies: tuple[int, int], workers: int, otherwise: str) -> list[Json]:
+    """Read what the workers wrote. A pipe holds all replies, so none had to wait for this; the mark ends the read."""
+    os.write(replies[1], b"\n")
+    told = [json.loads(line) for line in os.read(replies[0], 65536).splitlines() if line]
+    failures = [str(one["failed"]) for one in told if "failed" in one]
     if failures or len(told) != workers:
-        raise RuntimeError("\n".join(failures) or f"a worker process died (wait statuses {statuses})")
-    return [reply["returned"] for reply in told]
+        raise RuntimeError("\n".join(failures) or otherwise)
+    return [one["returned"] for one in told]
 
 
 @contextmanager
@@ -90,11 +164,50 @@ def _pipe() -> Iterator[tuple[int, int]]:
         os.close(ends[0])
 
 
-def _begin(ready: int, go: int, workers: int, duration_s: float) -> None:
+def _begin(ready: int, go: int, workers: int, duration_s: float, comes: Callable[[], bool] | None = None) -> bool:
+    """Wait for all workers and let them go. False, and nobody goes, if ``comes`` says that one never will come."""
     for _ in range(workers):
+        if comes is not None and not comes():
+            return False
         os.read(ready, 1)
     stop_ns = time.monotonic_ns() + int(duration_s * 1e9)
     os.write(go, stop_ns.to_bytes(8, "little") * workers)
+    return True
+
+
+def _comes(ready: int, pids: Sequence[int], statuses: dict[int, int]) -> bool:
+    """Wait until one more worker is at the barrier; False if one has died instead, whose status is then written down.
+
+    No worker ends by itself before all are let go: one that fails waits for the others.
+    """
+    from select import POLLIN, poll
+
+    poller = poll()
+    poller.register(ready, POLLIN)
+    while not poller.poll(_LOOK_MS):
+        for pid in pids:
+            dead, status = os.waitpid(pid, os.WNOHANG)
+            if dead:
+                statuses[pid] = status
+        if statuses:
+            return False
+    return True
+
+
+def _play(share: Callable[[Callable[[], int]], Json], ends: tuple[int, int]) -> Json:
+    """Let one worker do its share. One that fails before the barrier still goes there: the others wait for it."""
+    waited = False
+
+    def wait() -> int:
+        nonlocal waited
+        waited = True
+        return _wait(*ends)
+
+    try:
+        return share(wait)
+    finally:
+        if not waited:
+            wait()
 
 
 def _wait(ready: int, go: int) -> int:
@@ -105,15 +218,22 @@ def _wait(ready: int, go: int) -> int:
     return int.from_bytes(message, "little")
 
 
-def _serve(reply: int, work: Callable[[], Json]) -> None:
+def _reply(descriptor: int, work: Callable[[], Json]) -> None:
+    """Work, and write one line: what was returned, or what was raised."""
+    try:
+        line = json.dumps({"returned": work()})
+    except BaseException:  # noqa: BLE001 - the parent raises it again
+        import traceback
+
+        line = json.dumps({"failed": traceback.format_exc()[-400:]})
+    os.write(descriptor, line.encode() + b"\n")
+
+
+def _serve(descriptor: int, work: Callable[[], Json]) -> None:
     """Work in a forked process, reply in one line, and never return into the parent's code."""
     status = 1
     try:
-        try:
-            line = json.dumps({"returned": work()})
-        except BaseException:  # noqa: BLE001 - the parent raises it again
-            line = json.dumps({"failed": traceback.format_exc()[-400:]})
-        os.write(reply, line.encode() + b"\n")
+        _reply(descriptor, work)
         status = 0
     finally:
         os._exit(status)

@@ -7,7 +7,6 @@ import labkit.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import subprocess
@@ -16,10 +15,11 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from labkit.child.subinterpreters import interpreter
 from labkit.errors import NotHere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = [
     "end_servers",
@@ -165,13 +165,9 @@ def start_interpreter() -> None:
 @contextmanager
 def held_interpreter() -> Iterator[int]:
     """Hold an interpreter that has run an empty program; yields the id of this process."""
-    create, execute, destroy = _interpreters()
-    unit = create()
-    try:
-        execute(unit, "pass")
+    with interpreter() as execute:
+        execute("pass")
         yield os.getpid()
-    finally:
-        destroy(unit)
 
 
 def server_run_s() -> float:
@@ -221,16 +217,3 @@ def _context(method: str) -> Any:
         return multiprocessing.get_context(method)
     except ValueError as error:
         raise NotHere(f"this system cannot start processes by {method}") from error
-
-
-def _interpreters() -> tuple[Callable[..., Any], Callable[[Any, str], Any], Callable[[Any], Any]]:
-    """Return create, run in and destroy, under the names that this version has for them."""
-    new = "concurrent.interpreters" if sys.version_info >= (3, 14) else "_interpreters"
-    name = new if sys.version_info >= (3, 13) else "_xxsubinterpreters"
-    try:
-        module = importlib.import_module(name)
-    except ImportError as error:
-        raise NotHere(f"this Python cannot make subinterpreters: it has no module {name}") from error
-    if sys.version_info >= (3, 14):
-        return module.create, lambda unit, text: unit.exec(text), lambda unit: unit.close()
-    return module.create, module.run_string, module.destroy

@@ -27,7 +27,7 @@ __all__ = ["NOTEBOOKS", "Call", "calls_of", "notebook_of", "trials_of"]
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 _VERBS = ("measure", "bench")
-_NO_SETTING = {"experiment", "repeats", "seed", "quick", "arms", "recorded"}  # everything else is a parameter
+_NO_SETTING = {"experiment", "repeats", "seed", "quick", "arms", "recorded", "pythons"}  # the rest are parameters
 
 
 class Call(NamedTuple):
@@ -39,6 +39,7 @@ class Call(NamedTuple):
         experiment: Name of the experiment.
         arms: The arms that are named; None if none are.
         settings: The parameters that are given, each a value or several.
+        pythons: The interpreters that are named; None if none are.
     """
 
     cell: str
@@ -46,6 +47,7 @@ class Call(NamedTuple):
     experiment: str
     arms: tuple[str, ...] | None
     settings: Mapping[str, Json]
+    pythons: tuple[str, ...] | None = None
 
 
 def notebook_of(slug: str) -> Path | None:
@@ -77,10 +79,11 @@ def trials_of(experiment: Experiment, calls: Iterable[Call], *, repeats: int, se
         BadValue: If a call names something that the experiment does not have.
         BadWorkload: If an arm cannot travel to a child process.
     """
-    once: dict[tuple[str, str], Trial] = {}
+    once: dict[tuple[str, ...], Trial] = {}
     for call in calls:
         for setting in _settings(experiment, call):
-            for trial in plan(experiment, repeats=repeats, seed=seed, arms=call.arms, sweep=setting):
+            arms, pythons = call.arms, call.pythons
+            for trial in plan(experiment, repeats=repeats, seed=seed, arms=arms, sweep=setting, pythons=pythons):
                 once.setdefault(key_of(trial), trial)
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
     trials: list[Trial] = []
@@ -113,10 +116,13 @@ def _read(call: ast.Call, cell: str) -> Call:
         problem = "cannot be read without running it"
         advice = "Write one experiment's name and all values themselves, so that they can be recorded."
         raise BadWorkload(f"cell {cell}: {ast.unparse(call)[:200]}", problem, advice) from None
-    arms = named.get("arms")
-    listed = arms if arms is None else (arms,) if isinstance(arms, str) else tuple(arms)
     settings = {key: value for key, value in named.items() if key not in _NO_SETTING}
-    return Call(cell, _verb(call), experiments.experiment(name).name, listed, settings)
+    arms, pythons = _listed(named.get("arms")), _listed(named.get("pythons"))
+    return Call(cell, _verb(call), experiments.experiment(name).name, arms, settings, pythons)
+
+
+def _listed(names: Json) -> tuple[str, ...] | None:
+    return names if names is None else tuple(names) if isinstance(names, (list, tuple, set)) else (names,)
 
 
 def _named(keyword: ast.keyword) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit import __version__, experiments
 from labkit.course import lessons, predictions, progress, session
+from labkit.course.lesson import Measured
 from labkit.course.standing import standings
 from labkit.errors import BadValue
 from labkit.model import Ending
@@ -140,7 +141,7 @@ def _document(lesson: str, at: str, runs_most: int) -> dict[str, Json]:
         "verdicts": _verdicts(lesson),
         "predictions": _predictions(lesson),
         "quiz": _quizzes(lesson),
-        "exercises": _by_id(lesson, "exercise", _exercise),
+        "exercises": _exercises(lesson),
     }
 
 
@@ -155,7 +156,8 @@ def _measured(runs_most: int) -> list[Json]:
         left -= len(listed)
         groups: dict[str, list[Run]] = {}
         for run in runs:
-            groups.setdefault(json.dumps([run.trial.arm, dict(run.trial.params)], sort_keys=True), []).append(run)
+            key = json.dumps([run.trial.arm, run.python, dict(run.trial.params)], sort_keys=True)
+            groups.setdefault(key, []).append(run)
         found.append(
             {
                 "experiment": experiment.name,
@@ -181,6 +183,7 @@ def _setting(runs: Sequence[Run], columns: Any) -> dict[str, Json]:
             medians[name] = median(numbers)
     return {
         "arm": runs[0].trial.arm,
+        "python": runs[0].python,
         "params": _plain(runs[0].trial.params),
         "runs_count": len(runs),
         "endings": dict(Counter(run.ending.value for run in runs)),
@@ -288,6 +291,13 @@ def _quiz(group: list[progress.Entry]) -> dict[str, Json]:
         {"at": one.at, "text": _text(one.value.get("text")), "right": one.value.get("right") is True} for one in group
     ]
     return {"tries_count": len(tries), "right": any(one["right"] for one in tries), "tries": tries[-_TRIES_MOST:]}
+
+
+def _exercises(lesson: str) -> list[Json]:
+    """Say what was reached, and whether a measurement said so: that proves nothing for another machine."""
+    asked = [exercise for one in lessons.lessons().values() for exercise in one.exercises]
+    measured = {one.id for one in asked if any(isinstance(probe, Measured) for probe in one.probes)}
+    return [{**one, "measured": one["id"] in measured} for one in _by_id(lesson, "exercise", _exercise)]
 
 
 def _exercise(group: list[progress.Entry]) -> dict[str, Json]:

@@ -11,8 +11,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from labkit.interleave.result import Result
+    from labkit.model import Json
 
-__all__ = ["Came", "Exercise", "Lesson", "Option", "Prediction", "Probe", "Question", "WrongAnswer"]
+__all__ = [
+    "Came",
+    "Compared",
+    "Exercise",
+    "Lesson",
+    "Measured",
+    "Option",
+    "Prediction",
+    "Probe",
+    "Question",
+    "WrongAnswer",
+]
 
 
 class Came(NamedTuple):
@@ -84,6 +96,8 @@ class Probe:
         setup: Name of the function or class that makes the state; empty if there is none.
         check: Name of the function that says whether the end is right; empty if every end is.
         outcome: Name of the function that says what counts as the outcome; empty for the visible state.
+        switch_points: Where threads may be switched, as `labkit.interleave.switch_points` names it; empty for between
+            any two operations.
         judge: What the result says of the answer: a message to the student, empty if this probe has nothing against it.
     """
 
@@ -92,12 +106,56 @@ class Probe:
     setup: str = ""
     check: str = ""
     outcome: str = ""
+    switch_points: tuple[str, ...] = ()
     judge: Callable[[Result], str]
+
+
+class Compared(NamedTuple):
+    """What an answer predicted of one setting, and what was measured.
+
+    Attributes:
+        setting: Values by parameter.
+        predicted: As the answer said it.
+        measured: Each measurement, in order; the median counts.
+        gil: True if the interpreter that was measured has its GIL on.
+    """
+
+    setting: Mapping[str, Json]
+    predicted: float
+    measured: tuple[float, ...]
+    gil: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One measurement that a student's answer must predict.
+
+    Attributes:
+        predict: Name of the student's function: it takes the values of a setting, in their order, and returns a number.
+        experiment: Name of the experiment that measures, on this notebook's Python.
+        arm: Which of its arms.
+        column: Which of its columns is predicted.
+        unit: What that column counts, as a word after a number.
+        settings: Predicted, and measured, in this order; the first in which both differ decides.
+        most: Name of the parameter that is also the most that can be measured.
+        tolerance_ratio: By how much a prediction may differ, as a share of what was measured.
+        judge: What a difference says of the answer: a sentence to the student, after one that gives both numbers.
+    """
+
+    predict: str
+    experiment: str
+    arm: str
+    column: str
+    unit: str
+    settings: tuple[Mapping[str, Json], ...]
+    most: str
+    tolerance_ratio: float
+    judge: Callable[[Compared], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exercise:
-    """A task, its stub and solution, the wrong answers that are known, and the explorations that tell them apart.
+    """A task, its stub and solution, the wrong answers that are known, and the probes that tell them apart.
 
     Attributes:
         id: Slug, unique in the course.
@@ -111,7 +169,7 @@ class Exercise:
         solution: One right answer.
         hints: Three, each more telling than the one before.
         wrong: Answers that must be rejected, each with its own message.
-        probes: Explored in order; the first that has something against the answer decides.
+        probes: Explored or measured in order; the first that has something against the answer decides.
         moral: What a right answer shows: one sentence, said when it is right.
     """
 
@@ -126,7 +184,7 @@ class Exercise:
     solution: str
     hints: tuple[str, str, str]
     wrong: tuple[WrongAnswer, ...]
-    probes: tuple[Probe, ...]
+    probes: tuple[Probe | Measured, ...]
     moral: str
 
 

@@ -8,22 +8,20 @@ was never touched costs a fork nothing. The memory of one unit is measured after
 from __future__ import annotations
 
 import mmap
-import os
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.child import starts as units
-from labkit.child.clocks import cpu_clock, uss_bytes
+from labkit.child.clocks import cpu_clock
+from labkit.child.memory import growth_bytes, private_bytes
 from labkit.limits import Limits
 from labkit.model import LOOKS, Experiment, Verdict
 from labkit.units import MIB, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
     from pandas import DataFrame
@@ -37,29 +35,29 @@ _PROCESSES = ("fork", "forkserver", "spawn", "subprocess")
 
 def thread(*, parent_bytes: int, starts: int) -> dict[str, Json]:
     """Start threads and join them."""
-    return _measure(units.start_thread, partial(_growth, units.held_thread), parent_bytes, starts)
+    return _measure(units.start_thread, partial(growth_bytes, units.held_thread, _HELD), parent_bytes, starts)
 
 
 def fork(*, parent_bytes: int, starts: int) -> dict[str, Json]:
     """Fork processes that end at once, and wait for each."""
-    return _measure(units.start_fork, partial(_private, units.held_fork), parent_bytes, starts)
+    return _measure(units.start_fork, partial(private_bytes, units.held_fork), parent_bytes, starts)
 
 
 def subprocess(*, parent_bytes: int, starts: int) -> dict[str, Json]:
     """Start new Python programs that do nothing by the module ``subprocess``, and wait for each."""
-    return _measure(units.start_python, partial(_private, units.held_python), parent_bytes, starts)
+    return _measure(units.start_python, partial(private_bytes, units.held_python), parent_bytes, starts)
 
 
 def subinterpreter(*, parent_bytes: int, starts: int) -> dict[str, Json]:
     """Create interpreters in this process, run an empty program in each, and destroy them."""
-    return _measure(units.start_interpreter, partial(_growth, units.held_interpreter), parent_bytes, starts)
+    return _measure(units.start_interpreter, partial(growth_bytes, units.held_interpreter, _HELD), parent_bytes, starts)
 
 
 def spawn(*, parent_bytes: int, starts: int) -> dict[str, Json]:
     """Start processes by the method spawn of ``multiprocessing``, and join them."""
     try:
         hold = partial(units.held_process, "spawn")
-        return _measure(partial(units.start_process, "spawn"), partial(_private, hold), parent_bytes, starts)
+        return _measure(partial(units.start_process, "spawn"), partial(private_bytes, hold), parent_bytes, starts)
     finally:
         units.end_servers()
 
@@ -81,7 +79,7 @@ def forkserver(*, parent_bytes: int, starts: int) -> dict[str, Json]:
         units.kill_server()
         per_unit_s = (cpu_clock() - before_s - own_s) / (starts + 1)  # with the one that started the server
         cpu_s += own_s - own_before_s + per_unit_s * starts
-        memory = _private(partial(units.held_process, "forkserver"))
+        memory = private_bytes(partial(units.held_process, "forkserver"))
     finally:
         units.end_servers()
         del parent
@@ -112,23 +110,6 @@ def _timed(start: Callable[[], object], starts: int) -> tuple[float, float]:
         start()
     wall_s = time.perf_counter() - wall_s
     return cpu_clock() - cpu_s, wall_s
-
-
-def _private(hold: Callable[[], AbstractContextManager[int]]) -> int | None:
-    """Return the private memory of one process that is held alive."""
-    with hold() as pid:
-        return uss_bytes(pid)
-
-
-def _growth(hold: Callable[[], AbstractContextManager[int]]) -> int | None:
-    """Return by how much this process grows per unit held alive."""
-    uss_bytes(os.getpid())  # the first reading pays for its own buffers
-    with ExitStack() as held:
-        before = uss_bytes(os.getpid())
-        for _ in range(_HELD):
-            held.enter_context(hold())
-        after = uss_bytes(os.getpid())
-    return None if before is None or after is None else (after - before) // _HELD
 
 
 def _result(starts: int, cpu_s: float, wall_s: float, memory: int | None) -> dict[str, Json]:

@@ -102,7 +102,9 @@ class Calls(FromC):
         called = self.world.stand_in(called)
         kind = known.kind(called)
         if kind is Kind.SPECIAL:
-            return self.special[called](place, *given, **named)
+            value = self.special[called](place, *given, **named)
+            self.gap("builtin")
+            return value
         if kind is Kind.CONSUMES:
             return self._consume(at, called, given, named)
         if kind is Kind.LAZY:
@@ -142,8 +144,16 @@ class Calls(FromC):
         return self.c(number, called, *given, **named)
 
     # ------------------------------------------------------------------------------------------------ kinds of calls
+    def entered(self, frame: types.FrameType, event: str, _: object) -> None:
+        """Note that a function of the program begins, also one that is not called by name, such as a property's."""
+        if event == "call" and self.world.is_ours(frame):
+            self.gap("call")
+
     def gap(self, kind: str) -> None:
-        """Note what the calling thread does between two operations: there, an interpreter may switch threads."""
+        """Note what the calling thread does between two operations: there, an interpreter may switch threads.
+
+        A call into C is noted at its end: that is where an interpreter looks whether somebody else wants to run.
+        """
         if self.gaps:
             thread = execution.current()
             if thread is not None:
@@ -151,7 +161,9 @@ class Calls(FromC):
 
     def _model(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         primitives.place_of_call = at
-        return called(*given, **named)
+        value = called(*given, **named)
+        self.gap("builtin")
+        return value
 
     def _container(  # noqa: PLR0913, PLR0917 - all of a call
         self, at: Place, owner: Any, name: str, given: tuple[Any, ...], named: dict[str, Any], called: Any = None
@@ -185,12 +197,12 @@ class Calls(FromC):
             value = (called or getattr(owner, name))(*real, **named)
         if op is not None:
             op.value = value if op.kind == "read" or name.startswith("pop") else given[0] if given else None
+        self.gap("builtin")
         self.saw("computed", value)  # type: ignore[attr-defined]
         return self.world.known(value, at)
 
     def _consume(self, at: Place, called: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Call into C, which looks into what it is given, at once."""
-        self.gap("builtin")
         for item in (*given, *named.values()):
             if not isinstance(item, containers.ATOMS):
                 self.world.check_value(item, at)
@@ -208,6 +220,7 @@ class Calls(FromC):
                 op.accesses = self.reads(containers.collect(values)) + more  # other things may be in it meanwhile
         real = [self.world.stand_in(item.real if type(item) is View else item) for item in given]
         value = self.world.known(called(*real, **named), at)
+        self.gap("builtin")
         self.saw("computed", value)  # type: ignore[attr-defined]
         return value
 
@@ -219,6 +232,7 @@ class Calls(FromC):
             loops.effect()
         with _AtOnce(known.name_of(called), at, matters=self.multi()):
             value = self.world.known(called(*given, **self._callables(at, named)), at)
+        self.gap("builtin")
         self.saw("computed", value)  # type: ignore[attr-defined]
         return value
 

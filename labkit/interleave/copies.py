@@ -206,9 +206,9 @@ class Copies(Instances):
             return False  # what is no part of the program may be collected, or closed, at any moment
         return not code.co_filename.startswith("<")  # what dataclass and namedtuple have generated
 
-    def is_ours(self, function: types.FunctionType) -> bool:
-        """Return True if a function runs rewritten."""
-        return id(function.__globals__) in self._ours
+    def is_ours(self, code: types.FunctionType | types.FrameType) -> bool:
+        """Return True if a function, or a frame of one, runs rewritten."""
+        return id(code.f_globals if isinstance(code, types.FrameType) else code.__globals__) in self._ours
 
     def _function(self, function: types.FunctionType) -> Any:
         if self.is_ours(function) or not self._rewritable(function):

@@ -69,10 +69,10 @@ class Each:
 class Entered:
     """A context manager in a with statement: keeps the places of entering and leaving apart."""
 
-    __slots__ = ("_enter", "_leave", "_saw", "manager")
+    __slots__ = ("_enter", "_hooks", "_leave", "manager")
 
-    def __init__(self, manager: Any, enter: Place, leave: Place, saw: Callable[[str, Any], None]) -> None:
-        self.manager, self._enter, self._leave, self._saw = manager, enter, leave, saw
+    def __init__(self, manager: Any, enter: Place, leave: Place, hooks: Hooks) -> None:
+        self.manager, self._enter, self._leave, self._hooks = manager, enter, leave, hooks
 
     def __enter__(self) -> Any:
         """Enter, at the place of the with statement."""
@@ -88,9 +88,10 @@ class Entered:
         current = execution.current()
         if current is not None and current.entered:
             current.entered.pop()
-        self._saw("left with", error[1])
+        self._hooks.saw("left with", error[1])
         primitives.place_of_call = self._leave
         swallowed = self.manager.__exit__(*error)
+        self._hooks.gap("with")
         return swallowed and not isinstance(error[1], (CannotCheck, Abort))
 
 
@@ -336,7 +337,7 @@ class Hooks(Calls):
         self.gap("with")
         manager = self.world.known(manager, at)
         self.world.check_manager(manager, at)
-        return Entered(manager, at, self.places[leave], self.saw)
+        return Entered(manager, at, self.places[leave], self)
 
     def t0(self, loop: int) -> None:
         """Begin a while loop."""

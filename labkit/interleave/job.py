@@ -281,8 +281,8 @@ class Job:
             if event == "call" and world.stray(frame):
                 strays.append(frame.f_code)
 
-        watched = profile if watch else None
-        functions = self._begin(tracker, watched)
+        watched = profile if watch else self.program.hooks.entered if self.program.hooks.gaps else None
+        functions = self._begin(tracker, profile if watch else None)
         execution = Execution(strategy, self.pool, steps_most=self.limits["steps_most"], hang_s=_HANG_S)
         self._execution = self._done = execution
         execution.interrupted, execution.profile = self.interrupted, watched

@@ -52,6 +52,7 @@ print(json.dumps({
     "free_threaded": "t" in getattr(sys, "abiflags", ""),
     "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
     "subinterpreters": found,
+    "switch_interval_s": getattr(sys, "getswitchinterval", lambda: 0.005)(),
     "base": os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
 }))
 """
@@ -170,7 +171,10 @@ def _understand(path: str, output: bytes) -> _Answer:
         version = tuple(int(number) for number in said["version"])
         known = said["labkit"] == 1 and len(version) == len("123")
         words = ".".join(map(str, version)) + ("t" if said["free_threaded"] else "")
-        interpreter = Interpreter(path, words, bool(said["gil"]), bool(said["subinterpreters"]), "given path")
+        interval_s = float(said["switch_interval_s"])
+        interpreter = Interpreter(
+            path, words, bool(said["gil"]), bool(said["subinterpreters"]), "given path", interval_s
+        )
         implementation, base = str(said["implementation"]), str(said["base"])
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False

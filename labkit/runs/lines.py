@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from labkit.errors import BadValue
 from labkit.model import KINDS, Ending, Event, Machine, Part, Receipt, Run, Trial
+from labkit.runs.pythons import OWN, is_word
 from labkit.units import MIB
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def line_of(run: Run) -> bytes:
         raise BadValue("runs", run, "a collection of runs", "Pass what lab.run or lab.measure returned.")
     trial = {item.name: getattr(run.trial, item.name) for item in dataclasses.fields(Trial)}
     trial["params"] = dict(run.trial.params)
+    if trial["python"] == OWN:
+        del trial["python"]  # as before there were others
     fields = {item.name: getattr(run, item.name) for item in dataclasses.fields(Run)}
     plain = {"trial": trial, "ending": run.ending.value, "result": dict(run.result), "receipt": run.receipt._asdict()}
     line = _encoded(fields | plain, "runs")
@@ -218,6 +221,17 @@ def _ending(where: str, value: Any) -> Ending:
     return Ending(_one_of(tuple(ending.value for ending in Ending))(where, value))
 
 
+def _word(where: str, value: Any) -> str:
+    if type(value) is not str or not is_word(value):
+        raise Wrong(f"{where} is no word for an interpreter")
+    return value
+
+
+def _trial(where: str, value: Any) -> Any:
+    """Check a trial; one on the notebook's own Python need not name it."""
+    return _TRIAL(where, {"python": OWN, **value} if type(value) is dict else value)
+
+
 _TEXT = _of((str,), "text")
 _WHOLE = _of((int,), "a whole number")
 _NUMBER = _of((int, float), "a number")
@@ -252,6 +266,7 @@ _TRIAL = _record(
     block=_WHOLE,
     seed=_WHOLE,
     source=_list(_row(Part, _TEXT, _WHOLE, _TEXT)),
+    python=_word,
 )
 _RECEIPT = _record(
     Receipt,
@@ -265,7 +280,7 @@ _RECEIPT = _record(
 )
 _RUN = _record(
     Run,
-    trial=_TRIAL,
+    trial=_trial,
     ending=_ending,
     exit_code=_MAYBE_WHOLE,
     elapsed_s=_MAYBE_NUMBER,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import BadValue
 from labkit.model import Trial
+from labkit.runs.pythons import chosen_pythons
 from labkit.runs.travel import pack
 
 if TYPE_CHECKING:
@@ -24,13 +25,14 @@ _REPEATS_MOST = 1000
 _SEED_MOST = 1 << 63  # what a recording can hold
 
 
-def plan(
+def plan(  # noqa: PLR0913 - all that a plan is made from, by keyword
     experiment: Experiment,
     *,
     repeats: int,
     seed: int,
     arms: Sequence[str] | None = None,
     sweep: Mapping[str, Json] | None = None,
+    pythons: Sequence[str] | None = None,
 ) -> list[Trial]:
     """List the trials of an experiment in blocks, each block in a shuffled order of its own.
 
@@ -42,18 +44,22 @@ def plan(
         seed: Fixes the order: equal seeds give equal plans.
         arms: Arms to run; all if left out.
         sweep: A value or a list of values per parameter; the rest keep their defaults.
+        pythons: Words for interpreters, see `labkit.runs.pythons`; this notebook's alone if left out.
 
     Raises:
-        BadValue: If an arm, a parameter or a value is not allowed, or there are more than 2000 trials.
+        BadValue: If an arm, a parameter, a value or an interpreter is not allowed, or there are more than 2000 trials.
         BadWorkload: If an arm cannot travel to a child, or does not take the swept parameters.
     """
     _check_whole("repeats", repeats, 1, _REPEATS_MOST)
     if isinstance(seed, bool) or not isinstance(seed, int) or not -_SEED_MOST <= seed < _SEED_MOST:
         raise BadValue("seed", seed, "a whole number of 64 bits", "Leave it out to have one chosen and stored.")
     names = chosen_arms(experiment, arms)
-    settings = _settings(experiment, sweep or {})
-    if repeats * len(names) * len(settings) > _TRIALS_MOST:
-        count = repeats * len(names) * len(settings)
+    settings, interpreters = _settings(experiment, sweep or {}), chosen_pythons(pythons)
+    if pythons is not None and not experiment.pythons:
+        allowed = f"nothing: {experiment.name!r} is measured on this notebook's Python only"
+        raise BadValue("pythons", pythons, allowed, "Leave it out.")
+    count = repeats * len(names) * len(settings) * len(interpreters)
+    if count > _TRIALS_MOST:
         raise BadValue("the number of trials", count, f"at most {_TRIALS_MOST}", "Sweep fewer values, or repeat less.")
     parcels = {arm: pack(experiment.arms[arm], settings[0]) for arm in names}
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
@@ -68,9 +74,11 @@ def plan(
                 params=params,
                 block=block,
                 seed=seed,
+                python=python,
             )
             for arm in names
             for params in settings
+            for python in interpreters
         ]
         order.shuffle(one_block)
         trials += one_block

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from labkit.errors import BadValue
 from labkit.model import Ending, Run
 from labkit.runs.lines import line_of
+from labkit.runs.pythons import OWN
 from labkit.runs.recording import Recording, load, save
 
 if TYPE_CHECKING:
@@ -147,9 +148,9 @@ def standard_runs(experiment: Experiment, runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if _setting(experiment, run.trial) == _DEFAULTS]
 
 
-def key_of(trial: Trial) -> tuple[str, str]:
-    """Return what tells settings apart: the arm, and its parameters as text (True is not 1 there)."""
-    return trial.arm, json.dumps(dict(trial.params), sort_keys=True)
+def key_of(trial: Trial) -> tuple[str, str, str]:
+    """Return what tells settings apart: arm, interpreter, and parameters as text (True is not 1 there)."""
+    return trial.arm, trial.python, json.dumps(dict(trial.params), sort_keys=True)
 
 
 def check_same_machine(path: Path, machine: Machine) -> None:
@@ -233,4 +234,5 @@ def _setting(experiment: Experiment, trial: Trial) -> str:
         or value != standard[name]
         or isinstance(value, bool) != isinstance(standard[name], bool)
     ]
+    differs += [f"python {trial.python}"] if trial.python != OWN else []
     return ", ".join(differs) or _DEFAULTS

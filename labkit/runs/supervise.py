@@ -29,6 +29,7 @@ from labkit.model import Ending, Run, Trial
 from labkit.runs import folders, keepers
 from labkit.runs.endings import Heard
 from labkit.runs.interpreters import probe
+from labkit.runs.pythons import OWN, interpreter_of, lacks
 from labkit.runs.travel import folder_of, pack
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from labkit.model import Event, Json
 
-__all__ = ["LiveRun", "begin", "run", "start"]
+__all__ = ["LiveRun", "begin", "path_of", "run", "start"]
 
 _LOOK_S = 0.5  # between two looks of one who waits, should he be passed over
 
@@ -131,6 +132,13 @@ class LiveRun:
         except RuntimeError as error:  # the kernel can have no more threads, and this one is not to be held up
             if self._claim():
                 self._finish(None, f"the kernel could not start a thread: {error}", None)
+
+    def _answer_without(self, reason: str) -> None:
+        """End a run that nothing was started for."""
+        if self._claim():
+            limit_s = self.limits.deadline_s
+            self._run = Run(trial=self.trial, ending=Ending.UNAVAILABLE, reason=reason, deadline_s=limit_s)
+            self._bell.put(None)
 
     def _claim(self) -> bool:
         """Say whether the caller is the first who is to see this run through."""
@@ -262,11 +270,26 @@ def run(
     return _see_through(live)
 
 
-def begin(trial: Trial, *, python: str = sys.executable, limits: Limits) -> LiveRun:
-    """Start a planned trial, and return at once."""
-    live = LiveRun(trial, python=python, limits=limits, folder=folder_of(trial.workload, trial.source))
-    live._launch()  # noqa: SLF001 - same module
+def begin(trial: Trial, *, python: str | None = None, limits: Limits) -> LiveRun:
+    """Start a planned trial on the interpreter that it names, or on another one, and return at once.
+
+    If that interpreter is not installed, nothing is started: the run has then ended, and says what would install it.
+    """
+    python = python or path_of(trial)
+    live = LiveRun(trial, python=python or "", limits=limits, folder=folder_of(trial.workload, trial.source))
+    if python is None:
+        live._answer_without(lacks(trial.python))  # noqa: SLF001 - same module
+    else:
+        live._launch()  # noqa: SLF001 - same module
     return live
+
+
+def path_of(trial: Trial) -> str | None:
+    """Return the executable that a trial is to run on; None if it is not installed."""
+    if trial.python == OWN:
+        return sys.executable
+    found = interpreter_of(trial.python)
+    return found.path if found else None
 
 
 def _see_through(live: LiveRun) -> Run:

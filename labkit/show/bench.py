@@ -17,10 +17,12 @@ from labkit.course import session
 from labkit.errors import BadValue
 from labkit.runs.keepers import discard_spare, prewarm
 from labkit.runs.plan import blocks, chosen_arms, plan
+from labkit.runs.pythons import chosen_pythons
 from labkit.runs.recorded import Recorded, pick, recorded_as, settings_of
-from labkit.runs.supervise import LiveRun, begin
+from labkit.runs.supervise import LiveRun, begin, path_of
 from labkit.show import html, results
 from labkit.show.controls import Controls
+from labkit.show.interpreters import offers
 from labkit.show.live import LivePlace
 from labkit.show.measure import chosen
 
@@ -41,6 +43,13 @@ class _Request(NamedTuple):
     number: int
     arms: list[str]
     settings: dict[str, Json]
+    pythons: list[str] | None
+
+    @property
+    def lacks(self) -> str:
+        """Say what has to be ticked; empty if nothing is missing."""
+        ticks = {"arm": self.arms, "interpreter": self.pythons}
+        return next((f"Tick at least one {name}." for name, ticked in ticks.items() if ticked == []), "")
 
 
 class Bench:
@@ -52,7 +61,7 @@ class Bench:
         error: What failed last, if anything did; it is shown in the panel as well.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what `bench` takes, by keyword
         self,
         experiment: Experiment,
         *,
@@ -60,13 +69,17 @@ class Bench:
         arms: Sequence[str],
         start: Mapping[str, Json],
         recorded: Recorded | None = None,
+        pythons: Sequence[str] | None = None,
     ) -> None:
         """Build the panel; nothing is measured before it is shown, and nothing at all if there is a recording."""
         self.experiment, self.repeats, self.recorded = experiment, repeats, recorded
         self.runs: list[Run] = []
         self.latest: list[Run] = []
         self.error: Exception | None = None
-        self.controls = Controls(experiment, arms, start, ask=self._guarded(self._ask), stop=self._guarded(self.stop))
+        offered = None if pythons is None else offers(chosen_pythons(pythons), recorded)
+        self.controls = Controls(
+            experiment, arms, start, ask=self._guarded(self._ask), stop=self._guarded(self.stop), pythons=offered
+        )
         self._place = LivePlace()
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._served = 0  # number of the newest request that was dealt with
@@ -119,14 +132,16 @@ class Bench:
 
         return callback
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, words: str = "") -> None:
+        """Keep what failed, and show it, or plain words if all that is wrong is a tick."""
         self.error = error
         self.controls.say("Failed: see below.")
-        self._place.update(lambda: html.failure(error), now=True)
+        self._place.update(lambda: html.alert(words) if words else html.failure(error), now=True)
 
     def _ask(self) -> None:
         """Leave a request with the controls' values; whatever is being measured makes room for it."""
-        request = _Request(self._asked + 1, self.controls.arms(), self.controls.settings())
+        controls = self.controls
+        request = _Request(self._asked + 1, controls.arms(), controls.settings(), controls.pythons())
         self._asked, self.error = request.number, None
         self._requests.put(request)
         live = self._live
@@ -143,7 +158,7 @@ class Bench:
                 if request.number == self._asked:  # only the newest matters
                     self._measure(request)
             except Exception as error:  # noqa: BLE001 - shown, and raised by `wait`
-                self._fail(error)
+                self._fail(error, request.lacks)
             self._served = request.number
 
     def _measure(self, request: _Request) -> None:
@@ -151,10 +166,12 @@ class Bench:
         self.latest = []
         arms = chosen_arms(self.experiment, request.arms)
         if self.recorded:
-            self._replay(self.recorded, arms, request.settings)
+            self._replay(self.recorded, request, arms)
             return
         seed = random.SystemRandom().randrange(1 << 32)
-        trials = plan(self.experiment, repeats=self.repeats, seed=seed, arms=arms, sweep=request.settings)
+        trials = plan(
+            self.experiment, repeats=self.repeats, seed=seed, arms=arms, sweep=request.settings, pythons=request.pythons
+        )
         began = time.monotonic()
         self.controls.busy(on=True)
         try:
@@ -171,11 +188,13 @@ class Bench:
             session.note(self.experiment.name, self.latest)
         if request.number == self._asked:
             self._finish(len(trials), time.monotonic() - began)
-            prewarm(trials[0], limits=self.experiment.limits)  # the next slider's first event comes at once
+            python = path_of(trials[0])
+            if python:  # the next slider's first event comes at once
+                prewarm(trials[0], python=python, limits=self.experiment.limits)
 
-    def _replay(self, recorded: Recorded, arms: list[str], settings: dict[str, Json]) -> None:
+    def _replay(self, recorded: Recorded, request: _Request, arms: list[str]) -> None:
         """Show what was recorded of a setting, and say what was not."""
-        trials = plan(self.experiment, repeats=1, seed=0, arms=arms, sweep=settings)
+        trials = plan(self.experiment, repeats=1, seed=0, arms=arms, sweep=request.settings, pythons=request.pythons)
         self.latest, missing = pick(recorded, trials)
         seen = set(map(id, self.runs))
         self.runs += [run for run in self.latest if id(run) not in seen]
@@ -219,13 +238,14 @@ class Bench:
         discard_spare()
 
 
-def bench(
+def bench(  # noqa: PLR0913 - the whole public interface; all but the first by keyword
     experiment: Experiment | str,
     *,
     repeats: int | None = None,
     quick: bool | None = None,
     arms: Sequence[str] | None = None,
     recorded: str | os.PathLike[str] | None = None,
+    pythons: Sequence[str] | None = None,
     **start: Json,
 ) -> Bench:
     """Put sliders around an experiment: one per parameter, the arms to choose, Run and Stop.
@@ -240,6 +260,8 @@ def bench(
         arms: Arms that are ticked at first; all if left out.
         recorded: Name of a machine with a file in ``data/recordings``, or the path of a recording: the sliders choose
             among its runs, or the panel says that a setting was not recorded. Nothing is started.
+        pythons: Interpreters that are ticked at first, as for `labkit.measure`; the panel then offers all that are
+            here, and names those that are missing. If left out, it measures on this notebook's, and offers none.
         **start: Where a slider stands at first, one of the values that it offers.
 
     Raises:
@@ -252,6 +274,6 @@ def bench(
     for name, value in start.items():
         if isinstance(value, (list, tuple, range)):
             raise BadValue(name, value, "one value, where the slider stands at first", "To sweep it, use lab.measure.")
-    plan(subject, repeats=count, seed=0, arms=ticked, sweep=start)  # refuses what is not allowed
+    plan(subject, repeats=count, seed=0, arms=ticked, sweep=start, pythons=pythons)  # refuses what is not allowed
     kept = None if recorded is None else recorded_as(subject, recorded)
-    return Bench(subject, repeats=count, arms=ticked, start=start, recorded=kept)
+    return Bench(subject, repeats=count, arms=ticked, start=start, recorded=kept, pythons=pythons)

@@ -11,14 +11,15 @@ from labkit.show import html
 from labkit.show.live import answer_while_the_cell_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labkit.model import Experiment, Json
+    from labkit.show.interpreters import Offer
 
 __all__ = ["LABEL_SLIDERS", "Controls"]
 
 _WIDE = {"description_width": "11em"}
-_LABEL = {"width": "11em", "margin": "0 8px 0 0", "justify_content": "flex-end"}
+_LABEL = {"width": "11em", "flex": "0 0 auto", "margin": "0 8px 0 0", "justify_content": "flex-end"}
 # ipywidgets gives the handle of a slider neither a name nor its value in words (ipywidgets 8.1): add both, and keep
 # the value true while the slider moves. The handle is white on white and shows no focus: give it a colour and a ring.
 # The value beside it stops the Tab key, as if one could type there; on a bench typing does nothing, so it does not.
@@ -53,7 +54,7 @@ border:2px solid var(--jp-content-font-color0,#000)}
 class Controls:
     """What a student can set on a bench, and what the bench says while it works."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a bench has, by keyword
         self,
         experiment: Experiment,
         arms: Sequence[str],
@@ -61,39 +62,46 @@ class Controls:
         *,
         ask: Callable[[], None],
         stop: Callable[[], None],
+        pythons: Sequence[Offer] | None = None,
     ) -> None:
         """Build the widgets. ``ask`` and ``stop`` are called in the front end's thread, and must return at once."""
         self._sliders = {
             name: _slider(experiment, name, start) for name, values in experiment.sweep.items() if len(values) > 1
         }
         self._ticks = {arm: _tick(arm, arm in arms) for arm in experiment.arms}
+        self._pythons = {offer.word: _tick(offer.label, offer.ticked) for offer in pythons or () if not offer.missing}
+        self._offered, self._controls = pythons is not None, [*self._sliders.values(), *self._ticks.values()]
+        self._controls += self._pythons.values()
         self._run = widgets.Button(description="Run", icon="play", tooltip="Measure this setting")
         self._stop = widgets.Button(description="Stop", icon="stop", tooltip="End the run in flight", disabled=True)
         self._bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="14em"))
         self._words = widgets.HTML('<span role="status"></span>')
-        for control in (*self._sliders.values(), *self._ticks.values()):
+        for control in self._controls:
             control.observe(lambda _: ask(), names="value")
         self._run.on_click(lambda _: ask())
         self._stop.on_click(lambda _: stop())
-        ticks = widgets.HBox(
-            [widgets.Label("arms", layout=_LABEL), *self._ticks.values()], layout=widgets.Layout(flex_flow="row wrap")
-        )
-        buttons = widgets.HBox(
-            [self._run, self._stop, self._bar, self._words], layout=widgets.Layout(flex_flow="row wrap")
-        )
-        self._panel = widgets.VBox([*self._sliders.values(), ticks, buttons])
+        rows = [_labelled("arms", self._ticks.values())]
+        if pythons is not None:
+            lacking = [widgets.HTML(html.inline(offer.missing)) for offer in pythons if offer.missing]
+            rows.append(_labelled("interpreters", [*self._pythons.values(), *lacking]))
+        buttons = _wrapped([self._run, self._stop, self._bar, self._words])
+        self._panel = widgets.VBox([*self._sliders.values(), *rows, buttons])
         self._panel.add_class("labkit-bench")
 
     def show(self) -> None:
         """Put the widgets into the output of the cell that runs now."""
         display(self._panel)
         display(HTML(LABEL_SLIDERS))
-        for control in (*self._sliders.values(), *self._ticks.values(), self._run, self._stop):
+        for control in (*self._controls, self._run, self._stop):
             answer_while_the_cell_runs(control)
 
     def arms(self) -> list[str]:
         """Return the arms that are ticked."""
         return [arm for arm, tick in self._ticks.items() if tick.value]
+
+    def pythons(self) -> list[str] | None:
+        """Return the words of the interpreters that are ticked; None if none are offered."""
+        return [word for word, tick in self._pythons.items() if tick.value] if self._offered else None
 
     def settings(self) -> dict[str, Json]:
         """Return where the sliders stand."""
@@ -146,3 +154,12 @@ def _tick(arm: str, on: bool) -> widgets.Checkbox:  # noqa: FBT001
     return widgets.Checkbox(
         value=on, description=arm, indent=False, layout=widgets.Layout(width="auto", margin="0 16px 0 0")
     )
+
+
+def _labelled(text: str, choices: Iterable[widgets.Widget]) -> widgets.HBox:
+    """Put a label before choices that need more than one line on a narrow page."""
+    return widgets.HBox([widgets.Label(text, layout=_LABEL), _wrapped(choices)])
+
+
+def _wrapped(children: Iterable[widgets.Widget]) -> widgets.HBox:
+    return widgets.HBox(list(children), layout=widgets.Layout(flex_flow="row wrap", flex="1 1 0%"))

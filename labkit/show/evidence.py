@@ -189,6 +189,7 @@ def _experiment(measured: dict[str, Json]) -> str:
     body = [
         [
             one["arm"],
+            one["python"] or "-",
             "; ".join(f"{html.label(name)} {html.setting_in_words(name, v)}" for name, v in one["params"].items()),
             one["runs_count"],
             ", ".join(f"{count} {ending}" for ending, count in one["endings"].items()),
@@ -198,7 +199,7 @@ def _experiment(measured: dict[str, Json]) -> str:
     ]
     left = measured["settings_count"] - len(body)
     more = f" {left} more settings are not shown." if left else ""
-    header = ("arm", "setting", "runs", "endings", *map(html.heading, columns))
+    header = ("arm", "Python", "setting", "runs", "endings", *map(html.heading, columns))
     return (
         _table(f"Measured: {measured['experiment']}", "Medians of the finished runs", header, body)
         + f"<p>{html.escape(measured['question'])} {measured['listed_count']} of "
@@ -235,4 +236,6 @@ def _quiz(one: dict[str, Json]) -> tuple[object, ...]:
 
 
 def _exercise(one: dict[str, Json]) -> tuple[object, ...]:
-    return one["id"], one["state"] or "not known", one["message"] or "", f"{one['checks_count']}, {one['at']}"
+    right = one["measured"] and one["state"] == "proved"
+    state = "right, as measured" if right else one["state"] or "not known"
+    return one["id"], state, one["message"] or "", f"{one['checks_count']}, {one['at']}"

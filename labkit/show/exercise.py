@@ -1,7 +1,8 @@
 """`labkit.exercise`: check what a student typed, by exploring its interleavings. Rule: it runs in a child, never here.
 
 The functions are found by name in the notebook, and travel as source with all that they name. What the exercise gives
-is put before them, what a probe needs after them; what the explorer finds is judged by the exercise.
+is put before them, what a probe needs after them; what the explorer finds is judged by the exercise. What an answer
+predicts is measured instead, see `labkit.show.measured`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import inspect
 import sys
 import types
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from labkit.course import progress
 from labkit.course.exercises.checks import GIVEN, PROBE
+from labkit.course.lesson import Measured
 from labkit.course.lessons import lessons
 from labkit.errors import BadValue, LabError
 from labkit.interleave.result import Result
@@ -22,7 +24,7 @@ from labkit.interleave.text import table
 from labkit.model import Part
 from labkit.runs.cells import definition
 from labkit.runs.travel import pack_all
-from labkit.show import html
+from labkit.show import html, measured
 from labkit.show.explorer import explore_source
 from labkit.show.stepper import static_table, stepper_html
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from labkit.course.lesson import Exercise, Probe
     from labkit.runs.travel import Bundle
     from labkit.show.explorer import Exploration
+    from labkit.show.measured import Comparison
 
 __all__ = ["LIMITS", "Checked", "ExerciseCard", "check", "exercise", "explore_probe", "packed"]
 
@@ -80,12 +83,14 @@ class Checked:
         state: 'not yet' (nothing was tried), 'wrong', 'proved', 'not finished' (too big), or 'cannot check'.
         message: What the student is told.
         explorations: Those that were made, in order; the last one decided.
+        comparison: Of predictions with measurements, where the answer predicts; else None.
     """
 
     exercise: Exercise
     state: State
     message: str
     explorations: tuple[Exploration, ...] = ()
+    comparison: Comparison | None = None
 
     @property
     def found(self) -> Exploration | None:
@@ -122,8 +127,15 @@ def check(asked: Exercise, namespace: Mapping[str, object]) -> Checked:
         )
         message = f"`{clash}` {whose}. Call yours by another name. If it is gone already, run `del {clash}` once."
         return Checked(exercise=asked, state="not yet", message=message)
+    return _probed(asked, source)
+
+
+def _probed(asked: Exercise, source: tuple[Part, ...]) -> Checked:
+    """Go through the probes of an exercise; the first that has something against the answer decides."""
     made: list[Exploration] = []
     for probe in asked.probes:
+        if isinstance(probe, Measured):
+            return _measured(asked, probe, source)
         try:
             made.append(explore_probe(asked, probe, source))
         except LabError as refusal:
@@ -134,12 +146,22 @@ def check(asked: Exercise, namespace: Mapping[str, object]) -> Checked:
     return Checked(exercise=asked, state="proved", message=_proved(asked, made), explorations=tuple(made))
 
 
+def _measured(asked: Exercise, probe: Measured, source: tuple[Part, ...]) -> Checked:
+    """Check an answer by a measurement, which is the last word."""
+    came = measured.compare(probe, (Part(GIVEN, 1, asked.given), *source))
+    if came.state != "fits":
+        return Checked(exercise=asked, state=came.state, message=came.message, comparison=came)
+    message = f"{asked.moral} All {len(came.rows)} predictions lie within {came.tolerance} of the measurement."
+    return Checked(exercise=asked, state="proved", message=message, comparison=came)
+
+
 def explore_probe(asked: Exercise, probe: Probe, source: tuple[Part, ...], token: str = "") -> Exploration:
     """Explore one probe of an exercise on an answer that is packed; ``token`` replays one schedule."""
     whole = (Part(GIVEN, 1, asked.given), *source, Part(PROBE, 1, probe.source))
     named = {"setup": probe.setup, "check": probe.check, "outcome": probe.outcome}
     roles = {role: name for role, name in named.items() if name}
-    return explore_source(whole, probe.workers, roles, LIMITS, token=token)
+    limits: dict[str, Any] = {**LIMITS, **({"switch_points": list(probe.switch_points)} if probe.switch_points else {})}
+    return explore_source(whole, probe.workers, roles, limits, token=token)
 
 
 def packed(asked: Exercise, namespace: Mapping[str, object]) -> tuple[Part, ...]:
@@ -203,7 +225,8 @@ def _same(asked: Exercise, namespace: Mapping[str, object]) -> bool:
 def _clash(asked: Exercise, source: Iterable[Part]) -> str:
     """Return a name that both the answer and the exercise define; empty if there is none."""
     own = {name for part in source for name in _defined(part.text)} - set(asked.names)
-    theirs = _defined(asked.given).union(*(_defined(probe.source) for probe in asked.probes))
+    sources = (probe.source for probe in asked.probes if not isinstance(probe, Measured))
+    theirs = _defined(asked.given).union(*map(_defined, sources))
     return min(own & theirs, default="")
 
 
@@ -281,6 +304,7 @@ class ExerciseCard:
         asked, found = self.checked.exercise, self.checked.found
         lines = [_title(asked), asked.task, f"{self._headline()}. {self.checked.message}"]
         lines += [words for words in (self._solved(), progress.problem()) if words]
+        lines += ["", self._compared.in_text()] if self._compared else []
         return "\n".join([*lines, *([] if found is None else ["", table(replace(found, token=""))])])
 
     def _repr_html_(self) -> str:
@@ -298,11 +322,18 @@ class ExerciseCard:
             self._given(),
             f'<div role="status"><p style="{large}">{_MARKS[checked.state]} {self._headline()}</p>'
             f'<p style="margin:4px 0;font-size:1.25em">{html.inline(checked.message)}</p></div>',
+            self._compared.in_html() if self._compared else "",
             also,
             f'<div class="labkit-hints">{hints}{solution}</div>',
         )
         names = f'class="labkit-exercise" data-exercise="{asked.id}" data-state="{checked.state}"'
         return f"<div {names}>{framed}{self._schedule()}</div>"
+
+    @property
+    def _compared(self) -> Comparison | None:
+        """What was compared, if anything was."""
+        comparison = self.checked.comparison
+        return comparison if comparison is not None and comparison.rows else None
 
     def _given(self) -> str:
         """Show the code that the answer may use: at once as long as nothing was tried, folded away after."""
@@ -317,6 +348,8 @@ class ExerciseCard:
         return stepper_html(found) if found.witness else static_table(found)
 
     def _headline(self) -> str:
+        if self.state == "proved" and self.checked.comparison is not None:
+            return "Right, as measured here"
         broken = self.state == "proved" and self.checked.exercise.kind == "break it"
         return "Broken, and well done" if broken else _SAID[self.state]
 

@@ -41,6 +41,7 @@ _BOX = (
     "border:1px solid var(--jp-border-color1,#bdbdbd);border-left:6px solid var(--jp-brand-color1,#1976d2);"
     "border-radius:4px;padding:8px 14px;margin:6px 0;max-width:960px;line-height:1.5"
 )
+_SHORT = 14  # characters, such as '1,660 per s'
 OUTCOME_MARKS = {
     "holds": "✔",
     "does not hold": "✘",
@@ -60,10 +61,17 @@ def rows(header: Sequence[str], body: Iterable[Sequence[object]], caption: str) 
     head = "".join(f'<th scope="col" style="text-align:left">{escape(str(name))}</th>' for name in header)
     lines = []
     for first, *others in body:
-        cells = "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in others)
+        cells = "".join(
+            f'<td style="text-align:left{_wrapping(str(cell))}">{escape(str(cell))}</td>' for cell in others
+        )
         lines.append(f'<tr><th scope="row" style="text-align:left">{escape(str(first))}</th>{cells}</tr>')
     title = f'<caption style="text-align:left">{escape(caption)}</caption>'
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _wrapping(cell: str) -> str:
+    """Keep a number and its unit on one line: else a table of many columns is twice as high."""
+    return ";white-space:nowrap" if len(cell) <= _SHORT else ""
 
 
 def inline(text: str) -> str:

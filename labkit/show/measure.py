@@ -11,6 +11,7 @@ from labkit.course import session
 from labkit.errors import BadValue
 from labkit.model import Experiment
 from labkit.runs.plan import blocks, plan
+from labkit.runs.pythons import distinct
 from labkit.runs.recorded import pick_all, recorded_as, where
 from labkit.runs.recording import Recording
 from labkit.runs.recording import load as read
@@ -80,6 +81,7 @@ def measure(  # noqa: PLR0913 - the whole public interface; all but the first by
     quick: bool | None = None,
     arms: Sequence[str] | None = None,
     recorded: str | os.PathLike[str] | None = None,
+    pythons: Sequence[str] | None = None,
     **sweep: Json,
 ) -> Measurement:
     """Measure an experiment: every arm and setting once per block, each block in a shuffled order.
@@ -92,6 +94,8 @@ def measure(  # noqa: PLR0913 - the whole public interface; all but the first by
         arms: Arms to run; all if left out.
         recorded: Name of a machine with a file in ``data/recordings``, or the path of a recording: shows all of its
             runs of these arms and settings in place of new ones. Nothing is started, and nothing counts as yours.
+        pythons: Interpreters to measure on: ``"own"``, ``"GIL"``, ``"free-threaded"``, or versions such as ``"3.13"``;
+            this notebook's if left out. One that is not installed gives runs that say so.
         **sweep: A value, or a list of values, per parameter; the rest keep their defaults.
 
     Returns:
@@ -103,10 +107,13 @@ def measure(  # noqa: PLR0913 - the whole public interface; all but the first by
     """
     subject = chosen(experiment)
     order = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    trials = plan(subject, repeats=blocks(repeats, quick), seed=order, arms=arms, sweep=sweep)
+    trials = plan(subject, repeats=blocks(repeats, quick), seed=order, arms=arms, sweep=sweep, pythons=pythons)
     if recorded is not None:
         kept = recorded_as(subject, recorded)
         return Measurement(subject, pick_all(kept, trials), note=kept.label, recorded=True)
+    if pythons is not None:
+        words = distinct(pythons)  # only now: to know what a word means, each interpreter is asked
+        trials = [trial for trial in trials if trial.python in words]
     runs: list[Run] = []
     place, began, live, note = LivePlace(), time.monotonic(), None, ""
     failed = False

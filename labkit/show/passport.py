@@ -8,7 +8,10 @@ from labkit import experiments, ledger
 from labkit.course import session
 from labkit.errors import BadValue
 from labkit.runs.machine import machine
-from labkit.show import html
+from labkit.runs.plan import plan
+from labkit.runs.pythons import FREE, GIL
+from labkit.runs.recorded import pick_all, recorded_as
+from labkit.show import html, interpreters, results
 from labkit.units import in_words
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Passport", "setup"]
 
 _START = "start_here"
+_RECORDED = "founders"
+_INTERPRETERS = "gil"  # the lesson that compares them shows all that each of them said
 
 
 class Passport:
@@ -40,7 +45,18 @@ class Passport:
             f"<ul style='margin:0'>{expected}</ul></details>"
             if expected
             else "",
-        )
+        ) + (self._interpreters() if self.lesson == _INTERPRETERS else "")
+
+    def _interpreters(self) -> str:
+        """Show the interpreters; where there is no second core, a machine that has one as well."""
+        table = interpreters.table(self.machine.interpreters)
+        if self.machine.cores_count >= 2:  # noqa: PLR2004 - a second core
+            return table
+        subject = experiments.experiment("cpu bound")
+        kept = recorded_as(subject, _RECORDED)
+        trials = plan(subject, repeats=1, seed=0, sweep={"workers": [1, 4]}, pythons=[GIL, FREE])
+        shown = results.report(subject, pick_all(kept, trials), note=kept.label, recorded=True)
+        return f"{table}<details><summary>A machine with two cores (predict first)</summary>{shown}</details>"
 
     def _facts(self) -> list[tuple[str, str]]:
         here = self.machine

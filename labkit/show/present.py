@@ -26,7 +26,7 @@ SHOW{--jp-content-font-size1:26px;--jp-code-font-size:24px;--jp-ui-font-size1:22
 --jp-widgets-font-size:22px;--jp-widgets-inline-height:40px;--jp-cell-prompt-width:40px;--jp-content-line-height:1.45}
 SHOW .jp-InputPrompt,SHOW .jp-OutputPrompt{font-size:12px;overflow:hidden}
 SHOW .jp-RenderedHTMLCommon table{font-size:24px}
-SHOW .jp-RenderedHTMLCommon :is(th,td){padding:.3em .7em}
+SHOW .jp-RenderedHTMLCommon :is(th,td){padding:.3em .45em}
 SHOW .jp-RenderedHTMLCommon small{font-size:22px}
 SHOW .jp-RenderedText pre,SHOW .jp-RenderedHTMLCommon pre{font-size:22px;line-height:1.4}
 SHOW .jp-OutputArea-output section{max-width:1660px!important;font-size:26px}

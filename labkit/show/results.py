@@ -91,7 +91,7 @@ def _alt(experiment: Experiment, table: DataFrame) -> str:
     for row in summary:
         setting = "".join(f", {html.label(one)} {html.setting_in_words(one, row[one])}" for one in varied)
         parts.append(f"{row['arm']}{setting}: {html.in_words(name, row[name])} in {html.runs(row['runs_count'])}")
-    what = f"Picture of the {experiment.columns[name]}, as the median per arm."
+    what = f"Picture, as the median per arm: {experiment.columns[name]}."
     return (
         f"{experiment.question} {what} {'; '.join(parts) or 'Nothing is measured yet'}. The table below holds the rest."
     )

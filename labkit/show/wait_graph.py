@@ -108,9 +108,9 @@ def in_words(edges: Sequence[Edge]) -> str:
     if closed:
         return "circle: nobody can go on"
     waiting = len({edge.thread for edge in edges})
-    return (
-        f"{waiting} {'thread waits' if waiting == 1 else 'threads wait'}, no circle" if waiting else "no thread waits"
-    )
+    if not waiting:
+        return "no thread waits for a lock"
+    return f"{waiting} {'thread waits' if waiting == 1 else 'threads wait'}, no circle"
 
 
 def graph(edges: Sequence[Edge], beside: str = "") -> str:
