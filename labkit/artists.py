@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from pandas import DataFrame
 
     from labkit.model import Look
 
-__all__ = ["Line", "Row", "blank", "border", "dots", "left_out", "lines", "log_axis", "note"]
+__all__ = ["Line", "Row", "blank", "border", "dots", "left_out", "lines", "log_axis", "note", "unfinished"]
 
 _LARGE, _TEXT, _SMALL = 18, 14, 12  # points
 _ROOM = 60  # points that the rows share for each inch of the figure's height
@@ -178,6 +179,17 @@ def left_out(ax: Axes, unfinished_count: int, pooled: Sequence[str]) -> None:
     """Write above the axes which runs are not drawn, and over which parameters the others are taken together."""
     parts = [f"unfinished runs left out: {unfinished_count}"] if unfinished_count else []
     note(ax, "; ".join([*parts, f"pooled over {', '.join(pooled)}"] if pooled else parts))
+
+
+def unfinished(table: DataFrame) -> int:
+    """Count the runs that a picture leaves out.
+
+    An interpreter that is not installed is no failure, and the text below the table names it; but if nothing at all
+    could be drawn, its runs count.
+    """
+    endings = table["ending"]
+    finished, lacking = int((endings == "finished").sum()), int((endings == "cannot be run here").sum())
+    return len(table) - finished - (lacking if finished else 0)
 
 
 def note(ax: Axes, text: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from labkit import ledger
+from labkit import artists, ledger
 from labkit.child import busy
 from labkit.experiments import cpu_bound, experiment, waiting
 from labkit.model import Ending, Run, Trial
@@ -179,3 +179,11 @@ def test_a_quota_is_no_neighbour(monkeypatch):
     half_s = waiting._WINDOW_S / 2
     shares = [busy.Share(10, half_s, 0.0, half_s, 0.0, 0, 0, window_ns, window_ns)] * 2
     assert waiting._given(shares, one_gil=False) == pytest.approx(1.0)
+
+
+def test_an_interpreter_that_is_missing_is_no_unfinished_run():
+    missing = [replace(one, ending=Ending.UNAVAILABLE, python="", result={}) for one in made(1.0)]
+    failed = [replace(made(1.0)[0], ending=Ending.TIMED_OUT, result={})]
+    assert artists.unfinished(frame([*made(1.0), *missing])) == 0
+    assert artists.unfinished(frame([*made(1.0), *missing, *failed])) == 1
+    assert artists.unfinished(frame(missing)) == 3

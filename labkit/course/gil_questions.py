@@ -64,8 +64,8 @@ QUIZ: tuple[Question, ...] = (
         id="which-way-for-this-work",
         text=(
             "A job runs Python code on a machine with four free cores. You measure: one worker asks for one core, four "
-            "threads for one, four processes for four. To send a task over takes longer than the task, however small "
-            "it is. What now?"
+            "threads for one, four processes for four. Each message costs more time than a task takes, however "
+            "short the message. What now?"
         ),
         options=(
             Option(

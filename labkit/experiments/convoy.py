@@ -118,7 +118,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
 
     done = table[table["ending"] == "finished"]
     varied = tuple(name for name in EXPERIMENT.sweep if name in done and len(done[name].unique()) > 1)
-    artists.left_out(ax, len(table) - len(done), [])
+    artists.left_out(ax, artists.unfinished(table), [])
     ax.set(xlabel=_LATE.replace("\n", " "), ylabel="workers")
     if done.empty:
         artists.blank(ax)

@@ -93,8 +93,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     done = table[table["ending"] == "finished"]
     varied = [name for name in _AXES if name in done and len(done[name].unique()) > 1]
     ax.set(xlabel="cores demanded", ylabel="work")
-    lacking = table["ending"] == "cannot be run here"  # the text below the table says which interpreter
-    artists.left_out(ax, len(table) - len(done) - int(lacking.sum()) * bool(len(done)), [])
+    artists.left_out(ax, artists.unfinished(table), [])
     if done.empty:
         artists.blank(ax)
         return

@@ -94,7 +94,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
 
     done = table[table["ending"] == "finished"]
     varied = [name for name in EXPERIMENT.sweep if name in done and len(done[name].unique()) > 1]
-    artists.left_out(ax, len(table) - len(done), ["time observed"] if "observe_s" in varied else [])
+    artists.left_out(ax, artists.unfinished(table), ["time observed"] if "observe_s" in varied else [])
     ax.set(xlabel="additions lost (%)", ylabel="between read and write")
     if done.empty:
         artists.blank(ax)

@@ -107,7 +107,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     done = table[table["ending"] == "finished"]
     ax.set(xlabel="workers", ylabel="tasks done per second")
     if done.empty:
-        artists.left_out(ax, len(table), [])
+        artists.left_out(ax, artists.unfinished(table), [])
         artists.blank(ax)
         return
     counts = sorted(int(count) for count in done["workers"].unique())
@@ -116,7 +116,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     pooled = len(groups) > most and len(done["python"].unique()) > 2  # noqa: PLR2004 - with a GIL, and without
     if pooled:
         groups = _split(done.assign(python=[_kind(str(python)) for python in done["python"]]))
-    artists.left_out(ax, len(table) - len(done), ["versions of Python"] if pooled else [])
+    artists.left_out(ax, artists.unfinished(table), ["versions of Python"] if pooled else [])
     if len(groups) > most:
         groups = [one for one in groups if one.work == groups[0].work]
         ax.set(ylabel=f"tasks done per second\n({groups[0].work} only)")

@@ -96,7 +96,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     done = table[table["ending"] == "finished"]
     ax.set(xlabel="CPU time to hand one argument over (ms)", ylabel="worker")
     if done.empty:
-        artists.left_out(ax, len(table), [])
+        artists.left_out(ax, artists.unfinished(table), [])
         artists.blank(ax)
         return
     sizes = sorted(int(size) for size in done["argument_bytes"].unique())
@@ -104,7 +104,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     pooled = len(groups) > _GROUPS_MOST
     if pooled:
         groups = _split(done.assign(python=[_kind(str(python)) for python in done["python"]]))
-    artists.left_out(ax, len(table) - len(done), ["versions of Python"] if pooled else [])
+    artists.left_out(ax, artists.unfinished(table), ["versions of Python"] if pooled else [])
     several = len(sizes) > 1
     artists.log_axis(ax, ax.yaxis if several else ax.xaxis, [1000 * float(cpu_s) for cpu_s in done["handover_cpu_s"]])
     if not several:
