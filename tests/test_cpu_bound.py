@@ -101,6 +101,13 @@ def test_processes_are_judged_by_quiet_runs_of_both(runs, outcome, words):
         assert verdict.runs_count == sum(map(len, runs))
 
 
+def test_runs_of_other_workers_take_no_verdict_away():
+    """As when a student moves a bench of threads alone, after both were measured with more workers."""
+    both = [made(1.0, workers=4), made(3.99, arm="processes", workers=4)]
+    verdict = verdicts(*both, made(1.0))["choice.cpu_bound"]
+    assert (verdict.outcome, verdict.runs_count) == ("holds", 6)
+
+
 def test_the_exceptions_are_told():
     c_code = made(1.98, work="sha256")
     verdict = verdicts(made(1.0), made(1.99, arm="processes"), c_code)["choice.cpu_bound"]

@@ -42,7 +42,7 @@ TINY = dataclasses.replace(
     defaults={**LOST.defaults, "rounds": 1},
 )
 MANY = dataclasses.replace(TINY, pythons=True)
-FILE_BYTES_MOST = 400_000  # they are kept in git
+FILE_BYTES_MOST = 600_000  # they are kept in git; one experiment on seven interpreters is the largest
 
 
 @pytest.fixture

@@ -236,3 +236,13 @@ def test_a_circle_with_a_time_limit_is_not_called_for_ever():
 def test_things_that_nobody_in_particular_holds_close_no_circle():
     edges = [edge_of("a", "x", "b", "semaphore"), edge_of("b", "y", "a", "semaphore")]
     assert circle(edges) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 95])
+def test_the_cpu_used_is_told_as_a_short_table_that_ends_with_the_last_look(count):
+    seen = [wait_graph.Glance(n / 10, n / 100, ()) for n in range(count)]
+    rows = re.findall(r"<tr><td>([0-9.]+) s</td><td>([0-9.]+) cores</td></tr>", wait_graph.cpu_table(seen))
+    assert 1 <= len(rows) <= 24
+    assert rows[0] == ("0.0", "0.00")
+    assert rows[-1] == (f"{seen[-1].t_s:.1f}", f"{seen[-1].cores:.2f}")
+    assert len(set(rows)) == len(rows)

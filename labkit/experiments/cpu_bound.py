@@ -210,19 +210,17 @@ def _judge_processes(table: DataFrame) -> Verdict:
     """Judge whether processes use more cores than threads: Python code on the oldest interpreter with a GIL decides."""
     from labkit.intervals import difference
 
-    groups, pairs = _groups(table), []
-    for (work, python), runs in groups:
-        beside = runs[runs["arm"].isin(("threads", "processes"))]
-        found = [_cores(beside[beside["arm"] == arm]) for arm in ("threads", "processes")]
-        if found[0] and found[1]:
-            pairs.append((work, python, found[0], found[1], len(beside)))
+    pairs = []
+    for (work, python), runs in _groups(table, ("threads", "processes")):
+        beside, processes = (_cores(runs[runs["arm"] == arm]) for arm in ("threads", "processes"))
+        pairs.append((work, python, beside, processes, len(runs)))
     if not pairs:
         return _open(table, "Whether processes use more cores than threads", ("threads", "processes"))
     *_, threads, processes, count = pairs[0]
     more = difference(processes, threads)
     clear, none = more.low > _ONE_CORE - 1, more.high < _ONE_CORE - 1
     told = [(python, work, f"{a.middle:.2f} and {b.middle:.2f}") for work, python, a, b, _ in pairs]
-    also = [(python, work, f"{one.middle:.2f}") for work, python, one, _ in _of_threads(groups) if one.low > _ONE_CORE]
+    also = [(python, work, f"{one.middle:.2f}") for work, python, one, _ in _of_threads(table) if one.low > _ONE_CORE]
     return Verdict(
         outcome="holds" if clear else "does not hold" if none else "too close to call",
         sentence=f"Cores that threads and processes demanded {_listed(told)}. The first of these decides."
@@ -238,7 +236,7 @@ def _judge_processes(table: DataFrame) -> Verdict:
 
 def _judge_several(table: DataFrame) -> Verdict:
     """Judge whether threads can use several cores: one kind of work on one interpreter where they do is enough."""
-    found = _of_threads(_groups(table))
+    found = _of_threads(table)
     if not found:
         return _open(table, "How many cores threads use", ("threads",))
     *_, best, count = max(found, key=lambda one: one[2].low)
@@ -258,10 +256,9 @@ def _judge_several(table: DataFrame) -> Verdict:
     )
 
 
-def _of_threads(groups: list[_Group]) -> list[tuple[str, str, Interval, int]]:
+def _of_threads(table: DataFrame) -> list[tuple[str, str, Interval, int]]:
     """Give the cores that threads demanded, with the number of runs, for each work and interpreter with enough runs."""
-    threads = [(work, python, runs[runs["arm"] == "threads"]) for (work, python), runs in groups]
-    return [(work, python, cores, len(runs)) for work, python, runs in threads if (cores := _cores(runs))]
+    return [(work, python, _cores(runs), len(runs)) for (work, python), runs in _groups(table, ("threads",))]
 
 
 def _dearer(table: DataFrame) -> str:
@@ -293,13 +290,18 @@ def _listed(told: list[tuple[str, str, str]]) -> str:
     )
 
 
-def _groups(table: DataFrame) -> list[_Group]:
-    """Split the quiet runs of the fewest workers above one by work and interpreter: plain Python first, then by age."""
+def _groups(table: DataFrame, arms: tuple[str, ...]) -> list[_Group]:
+    """Take quiet runs of some arms, by work and interpreter: of the fewest workers above one with enough of each arm.
+
+    Plain Python comes first, then the interpreters by age.
+    """
     done = _measured(table)
-    quiet = done[done["taken_ratio"] <= _QUIET] if len(done) else done
-    groups = [((str(w), str(p)), runs) for (w, p), runs in quiet.groupby(["work", "python"])] if len(quiet) else []
-    groups.sort(key=lambda group: (group[0][0] != _PLAIN, _age(group[0][1])))
-    return [(key, runs[runs["workers"] == runs["workers"].min()]) for key, runs in groups]
+    quiet = done[(done["taken_ratio"] <= _QUIET) & done["arm"].isin(arms)] if len(done) else done
+    found: dict[tuple[str, str], DataFrame] = {}
+    for (work, python, _), runs in quiet.groupby(["work", "python", "workers"]) if len(quiet) else ():
+        if min(int((runs["arm"] == arm).sum()) for arm in arms) >= _LEAST:
+            found.setdefault((str(work), str(python)), runs)  # they come in the order of the workers
+    return sorted(found.items(), key=lambda group: (group[0][0] != _PLAIN, _age(group[0][1])))
 
 
 def _measured(table: DataFrame) -> DataFrame:
@@ -307,11 +309,10 @@ def _measured(table: DataFrame) -> DataFrame:
     return done[done["workers"] > 1] if len(done) else done
 
 
-def _cores(runs: DataFrame) -> Interval | None:
-    """Give the cores demanded in some runs, if there are enough."""
+def _cores(runs: DataFrame) -> Interval:
     from labkit.intervals import median_interval
 
-    return median_interval([float(cores) for cores in runs["demanded_cores"]]) if len(runs) >= _LEAST else None
+    return median_interval([float(cores) for cores in runs["demanded_cores"]])
 
 
 def _open(table: DataFrame, subject: str, arms: tuple[str, ...]) -> Verdict:

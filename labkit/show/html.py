@@ -212,4 +212,5 @@ def _last_look(run: Run) -> str:
         return ""
     when = f"<p>The last look, {escape(in_words('t_s', seen[-1].t_s))} after it began:</p>"
     lines = wait_graph.lines_printed(run.output.count("\n"))  # where much was printed: of what was kept of it
-    return wait_graph.framed(when, wait_graph.graph(seen[-1].edges, wait_graph.step_line(seen) + lines))
+    beside = wait_graph.step_line(seen) + wait_graph.cpu_table(seen) + lines
+    return wait_graph.framed(when, wait_graph.graph(seen[-1].edges, beside))

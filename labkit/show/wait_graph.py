@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from labkit.model import Event
 
-__all__ = ["Glance", "framed", "glances", "graph", "in_words", "lines_printed", "step_line"]
+__all__ = ["Glance", "cpu_table", "framed", "glances", "graph", "in_words", "lines_printed", "step_line"]
 
 _MAIN = "MainThread"
 _ROW, _ARROW_WIDE, _HIGH, _EDGE_ROOM = 76.0, 60.0, 46.0, 16.0
 _ARROWS_MOST = 24  # more are in words only
+_LOOKS_MOST = 12  # rows of the table of CPU use
 _LETTERS_MOST, _LETTER_WIDE = 18, 10.6
 _SEGMENTS = 60  # of one arrow
 _GRAPH_STYLE = """<style>
@@ -352,6 +353,14 @@ def step_line(seen: Sequence[Glance]) -> str:
         f'<svg role="img" width="270" height="86" viewBox="0 0 270 86" aria-label="{alt}">{rules}'
         f'<path class="lk-cpu-line" d="{path}"/></svg></div>'
     )
+
+
+def cpu_table(seen: Sequence[Glance]) -> str:
+    """Say the CPU used over time as a table, folded away, of a dozen looks at most and the last one."""
+    shown = [*seen[: -1 : max(1, len(seen) // _LOOKS_MOST)], *seen[-1:]]
+    rows = "".join(f"<tr><td>{one.t_s:.1f} s</td><td>{one.cores:.2f} cores</td></tr>" for one in shown)
+    head = '<thead><tr><th scope="col">after</th><th scope="col">CPU used</th></tr></thead>'
+    return f"<details><summary>CPU as a table</summary><table>{head}<tbody>{rows}</tbody></table></details>"
 
 
 def lines_printed(count: int) -> str:
