@@ -1,8 +1,8 @@
 """Run all tests in two processes at once, one per core: `make test`. Rule: every test file runs in exactly one of them.
 
 The second process takes the files that start no notebook, no browser and no dangerous run: the explorer's engine, the
-cards, the ledger. Each process has a folder of its own for temporary files (conftest.py) and looks for leftovers among
-its own descendants, so neither sees the other. With arguments there is one process, as for any pytest.
+cards, the ledger, the arms. Each process has a folder of its own for temporary files (conftest.py) and looks for
+leftovers among its own descendants, so neither sees the other. With arguments there is one process, as for any pytest.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BESIDE = {
-    *("anatomy", "answers", "awaits", "busy", "claims", "classics", "convoy", "cpu_bound", "evidence", "execution"),
-    *("exercise", "exercises", "explore", "explore_hard", "explore_hidden", "explore_limits", "explorer"),
-    *("explorer_cells", "layers", "ledger", "lessons", "levels", "measured", "oracle", "patterns", "predict"),
-    *("primitives", "primitives_alone", "primitives_threads", "progress", "pythons", "quiz", "search", "source_fuzz"),
-    *("stepper", "subinterpreters", "switch_points", "waiting", "where_threads_switch", "worker_cost"),
+    *("anatomy", "answers", "arms", "awaits", "busy", "claims", "classics", "convoy", "cpu_bound", "evidence"),
+    *("execution", "exercise", "exercises", "experiments", "explore", "explore_hard", "explore_hidden"),
+    *("explore_limits", "explorer", "explorer_cells", "intervals", "layers", "ledger", "lessons", "levels", "machine"),
+    *("measured", "oracle", "patterns", "pictures", "plan", "predict", "primitives", "primitives_alone"),
+    *("primitives_threads", "progress", "pythons", "quiz", "record_command", "recording", "search", "source_fuzz"),
+    *("stepper", "subinterpreters", "switch_points", "tables", "travel", "travel_cells", "travel_sync", "waiting"),
+    *("where_threads_switch", "worker_cost"),
 }
 PYTEST = [sys.executable, "-m", "pytest"]
 
