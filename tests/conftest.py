@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
-from leftovers import Snapshot, adopt_orphans, end, left_since
+from leftovers import BESIDE, Snapshot, adopt_orphans, end, left_since, say
 
+OTHERS = Path(os.environ.pop(BESIDE)) if BESIDE in os.environ else None  # a pytest within a test takes no part
 IN_CI = bool(os.environ.get("CI") or os.environ.get("LABKIT_CI"))
 ALLOWED_SKIP = (
     "not on this system:"  # a skip that CI accepts begins with this: the system cannot do it, whatever is installed
@@ -42,8 +44,10 @@ def nothing_left():
     What a fixture of wider scope opened before the test began is not counted: it is there in both snapshots.
     """
     before = Snapshot.take()
+    say(OTHERS, running=True)
     yield
-    left = left_since(before)
+    say(OTHERS, running=False)
+    left = left_since(before, OTHERS)
     if left:
         end(before)
         pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)

@@ -1,7 +1,9 @@
 """What a test can leave behind, counted: processes, shared memory, folders, threads, descriptors.
 
 `Snapshot.take()` before, `left_since(before)` after. Only this process and its descendants are looked at,
-except in /dev/shm, which all processes of a machine share.
+except in /dev/shm, which all processes of a machine share: what another test process has there for the moment is no
+leak, so each says in a folder that they share whether a test is running (`say`), and waits for the others' tests to end
+before it calls a name there left behind.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from pathlib import Path
 
 import psutil
 
+BESIDE = "LABKIT_TESTS_BESIDE"  # names the folder in which test processes side by side say what they do
+OTHERS_S = 100.0  # no test takes longer
 GRACE_S = 2.0  # a thread's last lines and a kernel's shutdown take time; what is there after this was left
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SHARED_MEMORY = Path("/dev/shm")
+IN_SHARED_MEMORY = "shared memory "
 DESCRIPTORS = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
 
 # Chromium's own files there come and go while a browser that lives longer than one test is open.
@@ -76,7 +81,7 @@ class Snapshot:
         return [
             *(f"process {text}" for process, text in self.processes.items() if is_new(process, before)),
             *(
-                f"shared memory {SHARED_MEMORY / name}"
+                f"{IN_SHARED_MEMORY}{SHARED_MEMORY / name}"
                 for name in self.shared_memory - before.shared_memory
                 if not name.startswith(FOREIGN_SHARED_MEMORY)
             ),
@@ -86,8 +91,50 @@ class Snapshot:
         ]
 
 
-def left_since(before: Snapshot) -> list[str]:
-    """Look until nothing is left or the grace is over, and return what is left then."""
+def say(folder: Path | None, *, running: bool) -> None:
+    """Tell the other test processes that a test of this one begins or has ended: its end makes a new number."""
+    if folder:
+        mine = folder / str(os.getpid())
+        new = mine.with_suffix(".new")
+        new.write_text(f"running {time.monotonic_ns()}" if running else "")
+        new.replace(mine)
+
+
+def left_since(before: Snapshot, others: Path | None = None) -> list[str]:
+    """Look until nothing is left, or the grace is over and the tests that ran beside this one have ended.
+
+    Args:
+        before: What there was before.
+        others: The folder in which test processes `say` what they do; None if there is one only.
+
+    Returns:
+        What is left then, a line each.
+    """
+    left = _left_after_grace(before)
+    if others and any(line.startswith(IN_SHARED_MEMORY) for line in left):
+        _wait_for(others)
+        later = set(_left_after_grace(before))
+        left = [line for line in left if line in later or not line.startswith(IN_SHARED_MEMORY)]
+    return left
+
+
+def _wait_for(others: Path) -> None:
+    """Wait until each test that another process runs now has ended."""
+    told = {path: said for path in others.iterdir() if path.suffix == "" and (said := _said(path))}
+    told.pop(others / str(os.getpid()), None)
+    deadline = time.monotonic() + OTHERS_S
+    while any(_said(path) == said for path, said in told.items()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _said(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""  # it has ended
+
+
+def _left_after_grace(before: Snapshot) -> list[str]:
     deadline = time.monotonic() + GRACE_S
     pause_s = 0.005
     while left := Snapshot.take().left_since(before):

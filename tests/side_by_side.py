@@ -2,15 +2,19 @@
 
 The second process takes the files that start no notebook, no browser and no dangerous run: the explorer's engine, the
 cards, the ledger, the arms. Each process has a folder of its own for temporary files (conftest.py) and looks for
-leftovers among its own descendants, so neither sees the other. With arguments there is one process, as for any pytest.
+leftovers among its own descendants; in shared memory, which has no owner, it waits for the test of the other process to
+end before it blames anybody (leftovers.py). With arguments there is one process, as for any pytest.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from leftovers import BESIDE as SHARED_FOLDER
 
 HERE = Path(__file__).parent
 BESIDE = {
@@ -36,7 +40,8 @@ def main(arguments: list[str]) -> int:
         return 2
     here = [path for name, path in files.items() if name not in BESIDE]
     beside = [path for name, path in files.items() if name in BESIDE]
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory(prefix="labbeside-") as folder:
+        os.environ[SHARED_FOLDER] = folder
         command = [*PYTEST, "-p", "no:cacheprovider", *beside]
         with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as other:
             try:

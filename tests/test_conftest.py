@@ -25,6 +25,23 @@ if os.path.isdir("/dev/shm"):
     )
 
 LEAKING = "import os, subprocess, sys, tempfile, threading, time, leftovers\nleftovers.GRACE_S = 0.2\nKEEP = []\n"
+# Another test process has a name in shared memory while its test runs, and one more that it never removes.
+BESIDE = """
+import threading, time
+from pathlib import Path
+import leftovers
+leftovers.GRACE_S = 0.2
+said, names = Path({folder!r}, "1"), [Path("/dev/shm/labkit-test-" + end) for end in ("brief", "for-good")]
+def other():
+    time.sleep(1)
+    names[0].unlink()
+    said.write_text("running 2")
+def test_a():
+    said.write_text("running 1")
+    for name in names:
+        name.touch()
+    threading.Thread(target=other, daemon=True).start()
+"""
 SKIPPING = (
     "import pytest\ndef test_a(need): need('no-such-tool')\ndef test_b(): pytest.skip('not on this system: forks')\n"
 )
@@ -68,6 +85,21 @@ def test_each_leak_fails_its_own_test_and_no_other(tmp_path):
     for name, (_, said) in LEAKS.items():
         _, _, report = done.stdout.partition(f"ERROR at teardown of test_{name} ")
         assert said in report.partition("ERROR at teardown")[0], name
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="not on this system: /dev/shm")
+def test_a_name_in_shared_memory_is_left_behind_if_it_outlives_the_tests_of_the_other_processes(tmp_path):
+    others = tmp_path / "others"
+    others.mkdir()
+    try:
+        done = run_pytest(tmp_path, BESIDE.format(folder=str(others)), LABKIT_TESTS_BESIDE=str(others))
+    finally:
+        for path in Path("/dev/shm").glob("labkit-test-*"):
+            path.unlink()
+    assert "1 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert "shared memory /dev/shm/labkit-test-for-good" in done.stdout
+    assert "labkit-test-brief" not in done.stdout.partition("short test summary")[2]
+    assert [path.read_text() for path in others.iterdir() if path.name != "1"] == [""]
 
 
 def test_a_missing_tool_is_skipped_here_and_fails_in_ci(tmp_path):

@@ -87,7 +87,7 @@ def killed(name, wait, *, dies):
 
 
 def test_workers_that_come_late_to_the_barrier_are_waited_for():
-    assert rounds.in_processes(late, workers=2, duration_s=0.01) == ["worker 1", "worker 2"]
+    assert sorted(rounds.in_processes(late, workers=2, duration_s=0.01)) == ["worker 1", "worker 2"]
 
 
 def late(name, wait):

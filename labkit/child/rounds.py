@@ -39,7 +39,7 @@ def in_threads(work: Callable[[str, Callable[[], int]], Json], *, workers: int, 
         duration_s: Time from the start of the round to its stop, in seconds.
 
     Returns:
-        What each worker returned.
+        What each worker returned, in any order.
 
     Raises:
         Exception: Whatever a worker raised, when the others have ended.
