@@ -8,9 +8,8 @@ import time
 from functools import partial
 
 from labkit.child import busy, rounds, tasks
-from labkit.child.subinterpreters import interpreter, share_gil
+from labkit.child.subinterpreters import interpreter
 
-HERE = __name__
 seen = []  # one for all threads; each subinterpreter has its own
 
 
@@ -29,12 +28,9 @@ def share(name, wait, *, fails=""):
 
 def play(kind, workers=2, **params):
     """Play one round of 20 ms; return what the workers returned, or what was raised."""
-    how = {"workers": workers, "duration_s": 0.02}
     seen.clear()
     try:
-        if kind == "subinterpreters":
-            return rounds.in_subinterpreters(f"{HERE}:share", params, **how)
-        return {"threads": rounds.in_threads, "processes": rounds.in_processes}[kind](partial(share, **params), **how)
+        return rounds.play(kind, share, params, workers=workers, duration_s=0.02)
     except Exception as error:  # noqa: BLE001 - it is what the test asks for
         return f"{type(error).__name__}: {error}"
 
@@ -87,23 +83,10 @@ def _quietest(kind, work):
 
 
 def _cores(kind, work, window_s=0.25):
-    how = {"workers": 2, "duration_s": window_s}
-    if kind == "subinterpreters":
-        told = rounds.in_subinterpreters(f"{HERE}:compute", {"work": work}, **how)
-    else:
-        round_of = {"threads": rounds.in_threads, "processes": rounds.in_processes}[kind]
-        told = round_of(partial(compute, work=work), **how)
+    told = rounds.play(kind, busy.share, {"work": work}, workers=2, duration_s=window_s)
     shares = [busy.Share(*one) for one in told]
-    one_gil = {"threads": busy.gil(), "processes": False, "subinterpreters": share_gil()}[kind]
-    used, demanded = busy.cores(shares, window_s, one_gil=one_gil)
+    used, demanded = busy.cores(shares, window_s, one_gil=rounds.one_gil(kind))
     return [demanded, used]
-
-
-def compute(_, wait, *, work):
-    """Be one worker that computes."""
-    once = tasks.ready(work)
-    once()
-    return list(busy.busy_until(wait(), once))
 
 
 def cores_untold(kind, works):

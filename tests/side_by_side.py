@@ -23,8 +23,8 @@ BESIDE = {
     *("explore_limits", "explorer", "explorer_cells", "intervals", "layers", "ledger", "lessons", "levels", "machine"),
     *("measured", "oracle", "patterns", "pictures", "plan", "predict", "primitives", "primitives_alone"),
     *("primitives_threads", "progress", "pythons", "quiz", "record_command", "recording", "search", "source_fuzz"),
-    *("stepper", "subinterpreters", "switch_points", "tables", "travel", "travel_cells", "travel_sync", "waiting"),
-    *("where_threads_switch", "worker_cost"),
+    *("stepper", "subinterpreters", "switch_points", "tables", "travel", "travel_cells", "travel_sync", "versions"),
+    *("waiting", "where_threads_switch", "worker_cost"),
 }
 PYTEST = [sys.executable, "-m", "pytest"]
 

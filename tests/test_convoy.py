@@ -17,7 +17,7 @@ from labkit.experiments import experiment
 from labkit.model import Ending, Run, Trial
 from labkit.runs.interpreters import find
 from labkit.runs.plan import plan
-from labkit.runs.pythons import numbers
+from labkit.versions import numbers
 
 CONVOY = experiment("convoy")
 ROUND_S = 0.15

@@ -67,10 +67,11 @@ def with_a_gil():
 
 def test_the_quietest_window_is_kept_and_a_quiet_one_ends_the_search(monkeypatch):
     told = iter([{"taken_ratio": 0.5, "n": 1}, {"taken_ratio": 0.1, "n": 2}, {"taken_ratio": 0.3, "n": 3}])
+    monkeypatch.setattr(cpu_bound.rounds, "play", lambda *_, **_how: [])
     monkeypatch.setattr(cpu_bound, "_summed", lambda _, **_gil: next(told))
-    assert cpu_bound._quietest(list, one_gil=True) == {"taken_ratio": 0.1, "n": 2, "windows_count": 3}
+    assert cpu_bound._quietest("threads", "Python loop", 2) == {"taken_ratio": 0.1, "n": 2, "windows_count": 3}
     told = iter([{"taken_ratio": 0.5, "n": 1}, {"taken_ratio": 0.04, "n": 2}])
-    assert cpu_bound._quietest(list, one_gil=True) == {"taken_ratio": 0.04, "n": 2, "windows_count": 2}
+    assert cpu_bound._quietest("threads", "Python loop", 2) == {"taken_ratio": 0.04, "n": 2, "windows_count": 2}
 
 
 @pytest.mark.parametrize(
@@ -174,8 +175,7 @@ def test_without_a_second_core_the_lesson_shows_a_recorded_run():
 
 def test_a_quota_is_no_neighbour(monkeypatch):
     """Two workers with the time of one core: they demand two, use all that there is, and nobody took anything."""
-    monkeypatch.setattr(cpu_bound, "usable", lambda: (1.0, "a quota"))
-    monkeypatch.setattr(waiting, "usable", lambda: (1.0, "a quota"))
+    monkeypatch.setattr(busy, "usable", lambda: (1.0, "a quota"))
     monkeypatch.setattr(busy, "can_tell", lambda: True)
     stop_ns = round(cpu_bound._WINDOW_S * 1e9)
     half_s = cpu_bound._WINDOW_S / 2

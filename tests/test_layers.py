@@ -19,8 +19,8 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 LEAST_FILES = 15  # a glob that finds nothing would pass everything below
 
 ORDER = (
-    *("errors", "units", "limits", "model", "intervals", "artists", "child", "interleave", "experiments", "runs"),
-    *("tables", "ledger", "plots", "course", "show", "notebooks"),
+    *("errors", "units", "versions", "limits", "model", "intervals", "artists", "child", "interleave", "experiments"),
+    *("runs", "tables", "ledger", "plots", "course", "show", "notebooks"),
 )
 # Third-party packages that each room may import; a room that is not named here imports none.
 ALLOWED = {
@@ -38,6 +38,10 @@ MAX_TEST_LINES = 600  # a catalogue of 50 faults, each with its line of intent, 
 MAY_EXEC = {
     PACKAGE / "child" / "entry.py",  # runs the source text of a notebook's cell, in the child
     PACKAGE / "experiments" / "lost_updates.py",  # compiles its loop from constants of its own, in the child
+}
+
+MAY_PICKLE = {
+    PACKAGE / "child" / "channels.py",  # measures what multiprocessing does; both ends are one run's own
 }
 
 # Loads every module of the child's side and prints what that brought along. -I -S: no site-packages are in reach.
@@ -194,13 +198,8 @@ def test_files_and_functions_stay_short(path):
 def test_no_pickle_and_no_text_run_as_code(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     # multiprocessing pickles inside; what is forbidden is to hand a pickle on ourselves.
-    assert not {name.partition(".")[0] for name in imports(path)} & {
-        "pickle",
-        "cPickle",
-        "dill",
-        "cloudpickle",
-        "shelve",
-    }
+    pickles = {"pickle", "cPickle", "dill", "cloudpickle", "shelve"} - ({"pickle"} if path in MAY_PICKLE else set())
+    assert not {name.partition(".")[0] for name in imports(path)} & pickles
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & ({"eval"} if path in MAY_EXEC else {"eval", "exec"})
 

@@ -67,7 +67,8 @@ def test_a_worker_that_ends_without_an_answer_is_an_exception_in_the_arm():
 
 
 def test_a_subinterpreter_that_fails_is_an_exception_in_the_arm():
-    fails = "from labkit.child import handover; handover.ROOT = type('', (str,), {'__repr__': lambda _: '1 / 0'})()"
+    wrong = "type('', (str,), {'__repr__': lambda _: '1 / 0'})()"
+    fails = f"from labkit.child import subinterpreters; subinterpreters.ROOT = {wrong}"
     done = start([asked("subinterpreter", 8)], first=fails)
     assert done.returncode == 1
     assert "the code in a subinterpreter failed" in done.stderr

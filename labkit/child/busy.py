@@ -24,12 +24,13 @@ from typing import NamedTuple
 
 from labkit.child import tasks
 from labkit.child.clocks import thread_clock
+from labkit.child.cores import usable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Share", "busy_until", "can_tell", "cores", "gil", "share", "sleeps"]
+__all__ = ["Share", "busy_until", "can_tell", "cores", "given", "share", "sleeps"]
 
 
 class Share(NamedTuple):
@@ -143,6 +144,16 @@ def cores(shares: Sequence[Share], window_s: float, *, one_gil: bool) -> tuple[f
     return used, max(used, sum(demands))
 
 
+def given(used: float, demanded: float) -> float:
+    """Return which share of the cores that they could have used workers were given, up to 1; others took the rest.
+
+    Args:
+        used: Cores that they used, as `cores` tells them.
+        demanded: Cores that they demanded, likewise; more than this process may use nobody could have given them.
+    """
+    return min(1.0, used / min(demanded, usable()[0]))
+
+
 def _in_gaps_s(share: Share) -> float:
     """Return how long a worker stood in the run queue in pieces in which it also slept."""
     return min(max(0.0, share.delay_s - share.missing_s), share.gaps_s)
@@ -155,11 +166,6 @@ def _turns(shares: Sequence[Share], wall_s: float) -> bool:
     others_s = (len(shares) - 1) * wall_s
     slept_s = gaps_s - sum(map(_in_gaps_s, shares))
     return 0.0 < turns_s <= min(slept_s, cpu_s) and gaps_s > others_s / 2
-
-
-def gil() -> bool:
-    """Return True if threads of this interpreter need a GIL."""
-    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def sleeps() -> Callable[[], int]:

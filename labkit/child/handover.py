@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from labkit.child.launch import ROOT
-from labkit.child.subinterpreters import interpreter
+from labkit.child.subinterpreters import find_labkit, interpreter
 from labkit.errors import NotHere
 
 if TYPE_CHECKING:
@@ -102,8 +101,8 @@ def to_interpreter() -> Iterator[Ask]:
 
     with ThreadPoolExecutor(1) as pool, interpreter() as execute:
         tasks, answers = os.pipe(), os.pipe()
-        find = f"import sys; sys.path.insert(0, {ROOT!r}); import labkit; del sys.path[0]"  # as `launch.BOOT` does
-        unit = pool.submit(work, f"{find}; from labkit.child import handover; handover.serve({tasks[0]}, {answers[1]})")
+        serving = f"from labkit.child import handover; handover.serve({tasks[0]}, {answers[1]})"
+        unit = pool.submit(work, f"{find_labkit()}; {serving}")
         try:
             with open(answers[0], "rb") as back, open(tasks[1], "wb") as there:
                 yield lambda question, numbers: (_ask(there, back, question, numbers)[0], 0.0)

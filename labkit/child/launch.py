@@ -14,7 +14,7 @@ import sys
 import time
 from collections import namedtuple
 
-from labkit.child import processes
+from labkit.child import ROOT, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BOOT", "ROOT", "Worker", "make_folder", "prctl_linux", "start", "take_lock"]
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # How a bare interpreter finds labkit, and nothing else of the folder that labkit lies in.
 BOOT = (
     "import sys; sys.path.insert(0, {root!r}); import labkit; del sys.path[0]; "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import sys
 
+from labkit.child import gil
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +32,7 @@ def predictions(function: str, settings: Sequence[Mapping[str, Json]]) -> dict[s
         interpreter has its GIL on.
     """
     told = told_of(vars(sys.modules["__main__"])[function], settings)
-    return {"told": told, "gil": getattr(sys, "_is_gil_enabled", lambda: True)()}
+    return {"told": told, "gil": gil.enabled()}
 
 
 def told_of(asked: Callable[..., object], settings: Sequence[Mapping[str, Json]]) -> list[list[Json]]:

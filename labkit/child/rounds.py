@@ -14,7 +14,8 @@ import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from labkit.child.subinterpreters import interpreter
+from labkit.child import gil
+from labkit.child.subinterpreters import find_labkit, interpreter
 from labkit.errors import NotHere
 
 TYPE_CHECKING = False  # not from typing, nor a module more than needed: every subinterpreter imports them anew
@@ -23,10 +24,36 @@ if TYPE_CHECKING:
 
     from labkit.model import Json
 
-__all__ = ["in_processes", "in_subinterpreters", "in_threads", "join_in"]
+__all__ = ["in_processes", "in_subinterpreters", "in_threads", "join_in", "one_gil", "play"]
 
 _LOOK_MS = 100  # how often to look whether a process has died that others wait for
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def play(
+    way: str, work: Callable[..., Json], params: dict[str, Json], *, workers: int, duration_s: float
+) -> list[Json]:
+    """Play one round in one of the three ways; see `in_threads`, `in_processes` and `in_subinterpreters`.
+
+    Args:
+        way: ``threads``, ``processes`` or ``subinterpreters``.
+        work: What each worker does: a function of a module, as subinterpreters import it anew by its name.
+        params: Keyword arguments of the function, as JSON.
+        workers: How many, from 1.
+        duration_s: Time from the start of the round to its stop, in seconds.
+
+    Returns:
+        What each worker returned, in any order.
+    """
+    if way == "subinterpreters":
+        address = f"{work.__module__}:{work.__name__}"
+        return in_subinterpreters(address, params, workers=workers, duration_s=duration_s)
+    in_this_way = {"threads": in_threads, "processes": in_processes}[way]
+    return in_this_way(partial(work, **params), workers=workers, duration_s=duration_s)
+
+
+def one_gil(way: str) -> bool:
+    """Return True if all workers of a round in this way, as `play` takes it, need the same GIL."""
+    return {"threads": gil.enabled(), "processes": False, "subinterpreters": sys.version_info < gil.OWN_GIL}[way]
 
 
 def in_threads(work: Callable[[str, Callable[[], int]], Json], *, workers: int, duration_s: float) -> list[Json]:
@@ -139,9 +166,7 @@ def _join(unit: Callable[[str], None], text: str, ready: int) -> None:
 
 def _text(work: str, params: dict[str, Json], name: str, ends: tuple[int, int, int]) -> str:
     arguments = f"{ends!r}, {work!r}, {name!r}, {json.dumps(params)!r}"
-    # It finds what this interpreter finds, and labkit as `launch.BOOT` does.
-    find = f"import sys; sys.path[:] = {[_ROOT, *sys.path]!r}; import labkit; del sys.path[0]"
-    return f"{find}; from labkit.child import rounds; rounds.join_in({arguments})"
+    return f"{find_labkit()}; from labkit.child import rounds; rounds.join_in({arguments})"
 
 
 def _told(replies: tuple[int, int], workers: int, otherwise: str) -> list[Json]:

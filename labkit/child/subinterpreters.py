@@ -1,7 +1,6 @@
 """Subinterpreters under one set of names. Rule: the public module where there is one, else the private one before it.
 
-``concurrent.interpreters`` came with 3.14; 3.13 has ``_interpreters``, and those before ``_xxsubinterpreters``. Before
-3.12 all interpreters of a process share one GIL.
+``concurrent.interpreters`` came with 3.14; 3.13 has ``_interpreters``, and those before ``_xxsubinterpreters``.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import importlib
 import sys
 from contextlib import contextmanager
 
+from labkit.child import ROOT
 from labkit.errors import NotHere
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["interpreter", "share_gil"]
+__all__ = ["find_labkit", "interpreter"]
 
 
 @contextmanager
@@ -53,6 +53,6 @@ def interpreter() -> Iterator[Callable[[str], None]]:
         unit.close() if sys.version_info >= (3, 14) else module.destroy(unit)
 
 
-def share_gil() -> bool:
-    """Return True if all interpreters of this process need the same GIL."""
-    return sys.version_info < (3, 12)
+def find_labkit() -> str:
+    """Return the source by which a new subinterpreter finds what this one finds, and labkit as `launch.BOOT` does."""
+    return f"import sys; sys.path[:] = {[ROOT, *sys.path]!r}; import labkit; del sys.path[0]"

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+from labkit.child import gil
 from labkit.child.emit import emit
 from labkit.child.waits import Edge, asked, edges
 from labkit.errors import BadValue
@@ -72,8 +73,7 @@ def _not_to_read(before: dict[int, tuple[int, int]], now: dict[int, tuple[int, i
     A free-threaded interpreter may crash when one thread reads the variables of another that runs; of one that stands
     at the same instruction as a moment ago it is safe.
     """
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    moving = [] if gil else [ident for ident, place in now.items() if before.get(ident) != place]
+    moving = [] if gil.enabled() else [ident for ident, place in now.items() if before.get(ident) != place]
     return threading.get_ident(), *moving
 
 

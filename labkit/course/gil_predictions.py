@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.course.lesson import Came, Prediction
+from labkit.versions import age, free_threaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,17 +25,13 @@ def _threads(table: DataFrame, **setting: object) -> DataFrame:
     done = table[(table["ending"] == "finished") & (table["arm"] == "threads")]
     for name, value in setting.items():
         done = done[done[name] == value] if len(done) else done
-    pythons = sorted(done["python"].unique(), key=_age)
+    pythons = sorted(done["python"].unique(), key=age)
     return done[done["python"] == pythons[0]] if pythons else done
-
-
-def _age(python: str) -> tuple[bool, list[int]]:
-    return python.endswith("t"), [int(part) for part in python.rstrip("t").split(".") if part.isdecimal()]
 
 
 def _with_gil(runs: DataFrame) -> bool:
     """Return True if there are enough runs, on an interpreter with a GIL: the question is about that."""
-    return len(runs) >= _LEAST and not str(runs.iloc[0]["python"]).endswith("t")
+    return len(runs) >= _LEAST and not free_threaded(str(runs.iloc[0]["python"]))
 
 
 def _cores(table: DataFrame) -> Came | None:

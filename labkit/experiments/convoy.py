@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.child import rounds
 from labkit.child.busy import sleeps
+from labkit.child.gil import OWN_GIL
 from labkit.model import LOOKS, Experiment
 from labkit.units import in_words
+from labkit.versions import age, free_threaded, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,6 @@ _ROUND_S, _SLEEP_S = 0.15, 0.001
 _SETTLE_S = 0.02  # before the round: the sleeper has begun to sleep when the others begin to compute
 _SLEEPER = "worker 1"
 _SPINS = 500  # of a busy worker between two looks at the clock: some 10 us
-_SHARE = f"{__name__}:share"
-_OWN_GIL = (3, 12)  # from here on each subinterpreter has a GIL of its own
 _LATE = "a sleep of 1 ms\nends late by (ms)"
 _X = {  # what varies -> column of the x axis, factor, and what stands below
     ("busy",): ("busy", 1, "busy workers"),
@@ -89,27 +88,28 @@ def _sleep(busy_ns: int, stop_ns: int, slept: Callable[[], int]) -> list[float]:
 
 def threads(*, busy: int, switch_interval_s: float) -> dict[str, Json]:
     """Sleep beside busy threads of the same interpreter."""
-    return _told(partial(rounds.in_threads, partial(share, switch_interval_s=switch_interval_s)), busy)
+    return _play("threads", busy, switch_interval_s)
 
 
 def processes(*, busy: int, switch_interval_s: float) -> dict[str, Json]:
     """Sleep beside busy processes, all of them forked."""
-    return _told(partial(rounds.in_processes, partial(share, switch_interval_s=switch_interval_s)), busy)
+    return _play("processes", busy, switch_interval_s)
 
 
 def subinterpreters(*, busy: int, switch_interval_s: float) -> dict[str, Json]:
     """Sleep in one subinterpreter beside busy ones, each in a thread of the same process."""
-    return _told(partial(rounds.in_subinterpreters, _SHARE, {"switch_interval_s": switch_interval_s}), busy)
+    return _play("subinterpreters", busy, switch_interval_s)
 
 
-def _told(play: Callable[..., list[Json]], busy: int) -> dict[str, Json]:
+def _play(way: str, busy: int, switch_interval_s: float) -> dict[str, Json]:
     """Play one round, and return what its sleeper tells."""
-    before = sys.getswitchinterval()
+    params, before = {"switch_interval_s": switch_interval_s}, sys.getswitchinterval()
     try:
-        (told,) = (one for one in play(workers=1 + busy, duration_s=_SETTLE_S + _ROUND_S) if one)
+        told = rounds.play(way, share, params, workers=1 + busy, duration_s=_SETTLE_S + _ROUND_S)
     finally:
         sys.setswitchinterval(before)
-    return dict(zip(EXPERIMENT.columns, told, strict=True))
+    (found,) = (one for one in told if one)
+    return dict(zip(EXPERIMENT.columns, found, strict=True))
 
 
 def draw(table: DataFrame, ax: Axes) -> None:
@@ -138,8 +138,10 @@ def _parts(done: DataFrame) -> list[DataFrame]:
     parts = []
     several = len(done["python"].unique()) > 1
     for arm in EXPERIMENT.arms:
-        for python, rows in done[done["arm"] == arm].groupby("python"):
-            parts.append(rows.assign(version=f" {python}" if several else "", free=str(python).endswith("t")))
+        runs = done[done["arm"] == arm]
+        for python in sorted(runs["python"].unique(), key=age):
+            name = f" {python}" if several else ""
+            parts.append(runs[runs["python"] == python].assign(version=name, free=free_threaded(python)))
     return parts
 
 
@@ -191,7 +193,6 @@ def expect(machine: Machine) -> list[str]:
         machine: Its GIL, its Python version and its cores decide.
     """
     python, interval = f"Python {machine.python}", in_words("_s", machine.switch_interval_s)
-    series = tuple(int(part) for part in machine.python.rstrip("t").split(".")[:2])
     cores = (
         f"With {machine.cores_count:g} cores, busy workers and other programs may take them all: then the run queue of "
         "the system adds some milliseconds now and then, in every arm."
@@ -205,7 +206,7 @@ def expect(machine: Machine) -> list[str]:
         f"{threads} It is {interval} unless you change it.",
         beside,
         "Each subinterpreter has a GIL of its own here: they are like processes."
-        if series >= _OWN_GIL
+        if numbers(machine.python)[:2] >= OWN_GIL
         else "Subinterpreters share the GIL here, and one cannot make another let it go: expect no wake-up at all.",
         cores,
     ]

@@ -8,17 +8,13 @@ counts if others took at most 4 % of the cores that the workers could have used.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from labkit.child import busy, rounds, tasks
-from labkit.child.cores import usable
-from labkit.child.subinterpreters import share_gil
 from labkit.model import LOOKS, Experiment, Verdict
+from labkit.versions import age, free_threaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
@@ -41,28 +37,25 @@ _AXES = {"work": "kind of work", "workers": "workers"}
 
 def threads(*, work: str, workers: int) -> dict[str, Json]:
     """Work in threads of one interpreter."""
-    play = partial(rounds.in_threads, partial(busy.share, work=work), workers=workers, duration_s=_WINDOW_S)
-    return _quietest(play, one_gil=busy.gil())
+    return _quietest("threads", work, workers)
 
 
 def processes(*, work: str, workers: int) -> dict[str, Json]:
     """Work in forked processes."""
-    play = partial(rounds.in_processes, partial(busy.share, work=work), workers=workers, duration_s=_WINDOW_S)
-    return _quietest(play, one_gil=False)
+    return _quietest("processes", work, workers)
 
 
 def subinterpreters(*, work: str, workers: int) -> dict[str, Json]:
     """Work in subinterpreters of one process, each in a thread of its own."""
-    params = {"work": work}
-    play = partial(rounds.in_subinterpreters, "labkit.child.busy:share", params, workers=workers, duration_s=_WINDOW_S)
-    return _quietest(play, one_gil=share_gil())
+    return _quietest("subinterpreters", work, workers)
 
 
-def _quietest(play: Callable[[], list[Json]], *, one_gil: bool) -> dict[str, Json]:
+def _quietest(way: str, work: str, workers: int) -> dict[str, Json]:
     """Play rounds until one is quiet, three at most; return the quietest."""
     best: dict[str, Json] = {}
     for number in range(1, _WINDOWS_MOST + 1):
-        found = _summed([busy.Share(*one) for one in play()], one_gil=one_gil)
+        told = rounds.play(way, busy.share, {"work": work}, workers=workers, duration_s=_WINDOW_S)
+        found = _summed([busy.Share(*one) for one in told], one_gil=rounds.one_gil(way))
         if not best or found["taken_ratio"] < best["taken_ratio"]:
             best = found
         best["windows_count"] = number
@@ -79,7 +72,7 @@ def _summed(shares: list[busy.Share], *, one_gil: bool) -> dict[str, Json]:
     return {
         "demanded_cores": demanded,
         "used_cores": used,
-        "taken_ratio": max(0.0, 1 - used / min(demanded, usable()[0])),
+        "taken_ratio": 1 - busy.given(used, demanded),
         "pieces_per_s": pieces / lasted_s,
         "cpu_per_piece_s": cpu_s / max(1, pieces),
         "pieces_count": pieces,
@@ -106,7 +99,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     rows = [
         _row(rows, several=several, works="work" in varied)
         for work in tasks.TASKS
-        for python in sorted(done["python"].unique(), key=_age)
+        for python in sorted(done["python"].unique(), key=age)
         for arm in EXPERIMENT.arms
         if len(rows := done[(done["work"] == work) & (done["python"] == python) & (done["arm"] == arm)])
     ]
@@ -127,7 +120,7 @@ def _draw_lines(done: DataFrame, ax: Axes, *, several: bool) -> None:
     groups = [
         (arm, python, rows)
         for arm in EXPERIMENT.arms
-        for python in sorted(done["python"].unique(), key=_age)
+        for python in sorted(done["python"].unique(), key=age)
         if len(rows := done[(done["arm"] == arm) & (done["python"] == python)])
     ]
     most = int(done["workers"].max())
@@ -143,7 +136,7 @@ def _draw_lines(done: DataFrame, ax: Axes, *, several: bool) -> None:
                 float(count) + (n - (len(groups) - 1) / 2) * step: [float(cores) for cores in one["demanded_cores"]]
                 for count, one in rows.groupby("workers")
             },
-            hollow=python.endswith("t"),
+            hollow=free_threaded(python),
         )
         for n, (arm, python, rows) in enumerate(groups)
     ]
@@ -160,7 +153,7 @@ def _workers(count: int) -> str:
 
 def _hollow(done: DataFrame) -> str:
     """Say what a hollow mark means, where there is one."""
-    return _HOLLOW if any(str(python).endswith("t") for python in done["python"].unique()) else ""
+    return _HOLLOW if any(map(free_threaded, done["python"].unique())) else ""
 
 
 def _row(rows: DataFrame, *, several: bool, works: bool) -> artists.Row:
@@ -171,12 +164,7 @@ def _row(rows: DataFrame, *, several: bool, works: bool) -> artists.Row:
     label = str(first["work"]) if works else python if several else arm
     named = [name for name, told in ((arm, label != arm), (python, several and works)) if told]
     text = f"{rows['demanded_cores'].median():.2f}  {' '.join(named) or 'cores'}"
-    return artists.Row(label, LOOKS[EXPERIMENT.units[arm]], cores, text, hollow=python.endswith("t"))
-
-
-def _age(python: str) -> tuple[bool, list[int]]:
-    """Order interpreters: those with a GIL by version, then the free-threaded ones."""
-    return python.endswith("t"), [int(part) for part in python.rstrip("t").split(".") if part.isdecimal()]
+    return artists.Row(label, LOOKS[EXPERIMENT.units[arm]], cores, text, hollow=free_threaded(python))
 
 
 def expect(machine: Machine) -> list[str]:
@@ -269,7 +257,8 @@ def _dearer(table: DataFrame) -> str:
     from labkit.intervals import ratio_interval
 
     told, done = [], table[(table["ending"] == "finished") & (table["arm"] == "threads")]
-    for (work, python), runs in done.groupby(["work", "python"]) if len(done) else ():
+    groups = list(done.groupby(["work", "python"])) if len(done) else []
+    for (work, python), runs in sorted(groups, key=lambda group: (str(group[0][0]), age(str(group[0][1])))):
         costs = {
             int(str(count)): [float(s) for s in some["cpu_per_piece_s"]] for count, some in runs.groupby("workers")
         }
@@ -301,7 +290,7 @@ def _groups(table: DataFrame, arms: tuple[str, ...]) -> list[_Group]:
     for (work, python, _), runs in quiet.groupby(["work", "python", "workers"]) if len(quiet) else ():
         if min(int((runs["arm"] == arm).sum()) for arm in arms) >= _LEAST:
             found.setdefault((str(work), str(python)), runs)  # they come in the order of the workers
-    return sorted(found.items(), key=lambda group: (group[0][0] != _PLAIN, _age(group[0][1])))
+    return sorted(found.items(), key=lambda group: (group[0][0] != _PLAIN, age(group[0][1])))
 
 
 def _measured(table: DataFrame) -> DataFrame:

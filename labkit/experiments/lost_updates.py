@@ -22,6 +22,7 @@ from labkit.child.rounds import in_processes, in_threads
 from labkit.child.shared import SharedCell, fork_lock
 from labkit.model import LOOKS, Experiment, Verdict
 from labkit.units import in_words
+from labkit.versions import age
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,7 +254,7 @@ def _judge_race(table: DataFrame) -> Verdict:
         return Verdict(outcome="cannot be measured here", sentence=f"{sentence}.", reason=reason, runs_count=len(runs))
     hits, tries = int(runs["rounds_with_loss_count"].sum()), int(runs["rounds"].sum())
     share, lost = wilson(hits, tries), median_interval([float(value) for value in runs["lost_ratio"]])
-    what = "without a lock, Python " + " and ".join(sorted(runs["python"].unique()))
+    what = "without a lock, Python " + " and ".join(sorted(runs["python"].unique(), key=age))
     counts = runs.groupby(["arm", "body"], sort=False)[["rounds_with_loss_count", "rounds"]].sum()
     what += "".join(f"; {arm}, '{body}' {row[0]:.0f} of {row[1]:.0f}" for (arm, body), *row in counts.itertuples())
     few = not hits and share.high > 0.5  # noqa: PLR2004 - 3 rounds without a loss say next to nothing

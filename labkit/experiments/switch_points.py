@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.child import gaps
 from labkit.model import LOOKS, Experiment
 from labkit.units import in_words
+from labkit.versions import age, free_threaded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,12 @@ def draw(table: DataFrame, ax: Axes) -> None:
     if done.empty:
         artists.blank(ax)
         return
-    columns = list(done.groupby(["python", "switch_interval_s"]))
+    columns = [
+        ((python, at), runs)
+        for python in sorted(done["python"].unique(), key=age)
+        for at in sorted(done["switch_interval_s"].unique())
+        if len(runs := done[(done["python"] == python) & (done["switch_interval_s"] == at)])
+    ]
     arms = [arm for arm in EXPERIMENT.arms if arm in set(done["arm"])]
     for place, (_, runs) in enumerate(columns):
         ax.vlines(
@@ -115,7 +121,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
         several = "switch_interval_s" in varied
         names = [f"{python}\n{in_words('_s', at)}" if several else f"Python {python}" for (python, at), _ in columns]
         ax.set_xticks([_COLUMN * place + 50 for place in range(len(columns))], names)
-        hollow = " (hollow: no GIL)" if any(str(python).endswith("t") for python in done["python"].unique()) else ""
+        hollow = " (hollow: no GIL)" if any(map(free_threaded, done["python"].unique())) else ""
         ax.set(xlabel=f"additions lost: 0 to 100 % in each column{hollow}")
     ax.tick_params(labelsize=_LARGE)
     ax.tick_params(axis="y", length=0)
@@ -131,7 +137,7 @@ def _draw_cell(ax: Axes, left: float, y: float, runs: DataFrame) -> None:
     if runs.empty:
         return
     first = runs.iloc[0]
-    look, free = LOOKS["thread"], str(first["python"]).endswith("t")
+    look, free = LOOKS["thread"], free_threaded(str(first["python"]))
     words: dict[str, Any] = {"color": look.color, "fontsize": _SMALL, "fontweight": "bold", "va": "center"}
     if not runs["lost_count"].any():
         alone = ", on one core" if free and runs["used_cores"].median() < _TWO_CORES else ""

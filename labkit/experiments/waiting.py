@@ -8,17 +8,15 @@ another until a common moment. The server is a process of its own: it needs no G
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.child import busy, echo, rounds
-from labkit.child.cores import usable
-from labkit.child.subinterpreters import share_gil
 from labkit.child.waiting import TASK_S, WORKS, piece_s, share
 from labkit.model import LOOKS, Experiment, Look, Verdict
+from labkit.versions import age, build, free_threaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from pandas import DataFrame
@@ -33,37 +31,32 @@ _TAKEN_MOST = 0.5  # runs from which others took more do not count
 _WAITS = ("sleep", "socket echo")
 _LINES_MOST, _ROWS_MOST = 9, 15  # that can be told apart from the last row
 _IDEAL = Look("0.35", "", ":")
-_SHARE = "labkit.child.waiting:share"
 
 
 def threads(*, work: str, workers: int) -> dict[str, Json]:
     """Do the tasks in threads of one interpreter."""
-    return _play(
-        lambda **params: partial(rounds.in_threads, partial(share, **params)), work, workers, one_gil=busy.gil()
-    )
+    return _play("threads", work, workers)
 
 
 def processes(*, work: str, workers: int) -> dict[str, Json]:
     """Do the tasks in forked processes."""
-    return _play(lambda **params: partial(rounds.in_processes, partial(share, **params)), work, workers, one_gil=False)
+    return _play("processes", work, workers)
 
 
 def subinterpreters(*, work: str, workers: int) -> dict[str, Json]:
     """Do the tasks in subinterpreters of one process, each in a thread of its own."""
-    return _play(
-        lambda **params: partial(rounds.in_subinterpreters, _SHARE, params), work, workers, one_gil=share_gil()
-    )
+    return _play("subinterpreters", work, workers)
 
 
-def _play(ways: Callable[..., Callable[..., list[Json]]], work: str, workers: int, *, one_gil: bool) -> dict[str, Json]:
+def _play(way: str, work: str, workers: int) -> dict[str, Json]:
     """Play one round, with a server if the tasks ask one, and add up what the workers did."""
     computes = work == "compute"
     before_s = piece_s() if computes else TASK_S
     with echo.server(TASK_S) if work == "socket echo" else nullcontext(0) as port:
-        told = ways(work=work, port=port)(workers=workers, duration_s=_WINDOW_S)
+        told = rounds.play(way, share, {"work": work, "port": port}, workers=workers, duration_s=_WINDOW_S)
     pieces = 2 * TASK_S / (before_s + (piece_s() if computes else TASK_S))
     shares = [busy.Share(*one) for one in told]
-    return _summed(pieces, shares, _given(shares, one_gil=one_gil) if computes else _undelayed(shares))
+    return _summed(pieces, shares, _given(shares, one_gil=rounds.one_gil(way)) if computes else _undelayed(shares))
 
 
 def _summed(pieces: float, shares: list[busy.Share], given: float) -> dict[str, Json]:
@@ -96,8 +89,7 @@ def _undelayed(shares: list[busy.Share]) -> float:
 
 def _given(shares: list[busy.Share], *, one_gil: bool) -> float:
     """Return which share workers that compute were given of the cores that they could have used."""
-    used, demanded = busy.cores(shares, _WINDOW_S, one_gil=one_gil)
-    return min(1.0, used / min(demanded, usable()[0]))
+    return busy.given(*busy.cores(shares, _WINDOW_S, one_gil=one_gil))
 
 
 def draw(table: DataFrame, ax: Axes) -> None:
@@ -115,7 +107,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     most = _LINES_MOST if len(counts) > 1 else _ROWS_MOST
     pooled = len(groups) > most and len(done["python"].unique()) > 2  # noqa: PLR2004 - with a GIL, and without
     if pooled:
-        groups = _split(done.assign(python=[_kind(str(python)) for python in done["python"]]))
+        groups = _split(done.assign(python=[build(str(python)) for python in done["python"]]))
     artists.left_out(ax, artists.unfinished(table), ["versions of Python"] if pooled else [])
     if len(groups) > most:
         groups = [one for one in groups if one.work == groups[0].work]
@@ -136,23 +128,10 @@ def _split(done: DataFrame) -> list[_Group]:
     return [
         _Group(work, python, arm, runs)
         for work in WORKS
-        for python in sorted((str(version) for version in done["python"].unique()), key=_age)
+        for python in sorted((str(version) for version in done["python"].unique()), key=age)
         for arm in EXPERIMENT.arms
         if len(runs := done[(done["work"] == work) & (done["python"] == python) & (done["arm"] == arm)])
     ]
-
-
-def _kind(python: str) -> str:
-    return "without GIL" if python.endswith("t") else "with GIL"
-
-
-def _hollow(python: str) -> bool:
-    return python.endswith("t") or python == _kind("t")
-
-
-def _age(python: str) -> tuple[bool, list[int]]:
-    """Order interpreters: those with a GIL by version, then the free-threaded ones."""
-    return _hollow(python), [int(part) for part in python.rstrip("t").split(".") if part.isdecimal()]
 
 
 def _draw_lines(groups: Sequence[_Group], counts: Sequence[int], ax: Axes) -> None:
@@ -168,7 +147,7 @@ def _draw_lines(groups: Sequence[_Group], counts: Sequence[int], ax: Axes) -> No
             if len(some := runs[runs["workers"] == count])
         }
         label = " ".join([arm, *([python] if len(pythons) > 1 else []), *([work] if len(works) > 1 else [])])
-        series.append(artists.Line(label, LOOKS[EXPERIMENT.units[arm]], points, hollow=_hollow(python)))
+        series.append(artists.Line(label, LOOKS[EXPERIMENT.units[arm]], points, hollow=free_threaded(python)))
         top = max(top, float(runs["tasks_per_s"].max()))
     alone = [float(rate) for rate in groups[0].runs[groups[0].runs["workers"] == 1]["tasks_per_s"]]
     if alone:
@@ -191,7 +170,7 @@ def _draw_rows(groups: Sequence[_Group], count: int, ax: Axes) -> None:
         named = [name for name, told in ((arm, label != arm), (python, works and pythons)) if told]
         text = f"{runs['tasks_per_s'].median():,.0f} {' '.join(named) or 'per s'}"
         rates = [float(rate) for rate in runs["tasks_per_s"]]
-        rows.append(artists.Row(label, LOOKS[EXPERIMENT.units[arm]], rates, text, hollow=_hollow(python)))
+        rows.append(artists.Row(label, LOOKS[EXPERIMENT.units[arm]], rates, text, hollow=free_threaded(python)))
     ax.set(
         xlim=(0, 1.1 * top),
         xlabel=f"tasks done per second by {count} worker{'s' if count > 1 else ''}",

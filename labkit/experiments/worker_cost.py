@@ -17,6 +17,7 @@ from labkit.child.clocks import cpu_clock
 from labkit.child.memory import growth_bytes, private_bytes
 from labkit.model import LOOKS, Experiment
 from labkit.units import MIB, in_words
+from labkit.versions import age, build, free_threaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ def draw(table: DataFrame, ax: Axes) -> None:
     groups = _split(done)
     pooled = len(groups) > _GROUPS_MOST
     if pooled:
-        groups = _split(done.assign(python=[_kind(str(python)) for python in done["python"]]))
+        groups = _split(done.assign(python=[build(str(python)) for python in done["python"]]))
     artists.left_out(ax, artists.unfinished(table), ["versions of Python"] if pooled else [])
     several = len(sizes) > 1
     artists.log_axis(ax, ax.yaxis if several else ax.xaxis, [1000 * float(cpu_s) for cpu_s in done["handover_cpu_s"]])
@@ -128,23 +129,13 @@ class _Group(NamedTuple):
 
 
 def _split(done: DataFrame) -> list[_Group]:
-    pythons = sorted((str(python) for python in done["python"].unique()), key=_age)
+    pythons = sorted((str(python) for python in done["python"].unique()), key=age)
     return [
-        _Group(arm, python if len(pythons) > 1 else "", _age(python)[0], runs)
+        _Group(arm, python if len(pythons) > 1 else "", free_threaded(python), runs)
         for arm in EXPERIMENT.arms
         for python in pythons
         if len(runs := done[(done["arm"] == arm) & (done["python"] == python)])
     ]
-
-
-def _kind(python: str) -> str:
-    return "without GIL" if python.endswith("t") else "with GIL"
-
-
-def _age(python: str) -> tuple[bool, list[int]]:
-    """Order interpreters: those with a GIL by version, then the free-threaded ones."""
-    free = python.endswith("t") or python == _kind("t")
-    return free, [int(part) for part in python.rstrip("t").split(".") if part.isdecimal()]
 
 
 def _row(one: _Group, *, of: int) -> artists.Row:

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 
+from labkit.child import gil
 from labkit.child.cores import groups, read, usable
 from labkit.model import Machine
 from labkit.runs.interpreters import find
@@ -36,7 +37,7 @@ def machine() -> Machine:
         memory_free_bytes=free,
         shared_memory_bytes=_shared_memory(),
         python=platform.python_version() + ("t" if "t" in getattr(sys, "abiflags", "") else ""),
-        gil=bool(getattr(sys, "_is_gil_enabled", lambda: True)()),
+        gil=gil.enabled(),
         switch_interval_s=sys.getswitchinterval(),
         # get_start_method() alone would fix the method for the whole kernel; the first of all is the default
         start_method=multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.errors import BadValue
 from labkit.runs.interpreters import OLDEST, find
+from labkit.versions import free_threaded, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,6 @@ __all__ = [
     "kind_of",
     "lacks",
     "missing",
-    "numbers",
     "to_install",
     "word_of",
 ]
@@ -62,7 +62,7 @@ def is_word(name: object) -> bool:
     """Return True if this is a word for an interpreter, whether there is one here or not."""
     if not isinstance(name, str) or not _VERSION.fullmatch(name):
         return name in (OWN, GIL, FREE)
-    return numbers(name)[:2] >= (_OLDEST_FREE if name.endswith("t") else OLDEST)
+    return numbers(name)[:2] >= (_OLDEST_FREE if free_threaded(name) else OLDEST)
 
 
 def chosen_pythons(names: Sequence[str] | str | None) -> list[str]:
@@ -137,13 +137,8 @@ def missing() -> list[Missing]:
     return lacking
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """Return a version such as ``3.13.5t`` as numbers that can be compared."""
-    return tuple(int(part) for part in version.rstrip("t").split("."))
-
-
 def _fits(one: Interpreter, name: str) -> bool:
     if name in (OWN, GIL, FREE):
         return {OWN: one.found_in == _HERE, GIL: one.gil, FREE: not one.gil}[name]
-    same_build = one.version.endswith("t") == name.endswith("t")
+    same_build = free_threaded(one.version) == free_threaded(name)
     return same_build and numbers(one.version)[: len(numbers(name))] == numbers(name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from labkit.child.gil import OWN_GIL
 from labkit.runs.interpreters import find
-from labkit.runs.pythons import FREE, OWN, interpreter_of, kind_of, missing, numbers, to_install, word_of
+from labkit.runs.pythons import FREE, OWN, interpreter_of, kind_of, missing, to_install, word_of
 from labkit.show import html
 from labkit.units import in_words
+from labkit.versions import free_threaded, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from labkit.runs.recorded import Recorded
 
 __all__ = ["Offer", "offers", "table"]
-
-_OWN_GIL = (3, 12)  # from here on each subinterpreter has a GIL of its own
 
 
 class Offer(NamedTuple):
@@ -85,7 +85,7 @@ def _recorded(words: Sequence[str], recorded: Recorded) -> list[Offer]:
     for word in sorted(versions, key=lambda word: word not in words):
         offered.setdefault(versions[word], word)
     found = [
-        Offer(word, _named(version, gil=not version.endswith("t"), own=False), word in words)
+        Offer(word, _named(version, gil=not free_threaded(version), own=False), word in words)
         for version, word in offered.items()
     ]
     return found + [_missing(word, "not recorded") for word in words if word not in versions]
@@ -103,7 +103,7 @@ def _gil(one: Interpreter) -> str:
     """Say what it answered; the version tells the build, and a build without a GIL may have been given one."""
     if not one.gil:
         return "off (free-threaded)"
-    return "on (a free-threaded build)" if one.version.endswith("t") else "on"
+    return "on (a free-threaded build)" if free_threaded(one.version) else "on"
 
 
 def _subinterpreters(one: Interpreter) -> str:
@@ -111,4 +111,4 @@ def _subinterpreters(one: Interpreter) -> str:
         return "none"
     if not one.gil:
         return "yes, no GIL"
-    return "yes, each with a GIL of its own" if numbers(one.version)[:2] >= _OWN_GIL else "yes, all share one GIL"
+    return "yes, each with a GIL of its own" if numbers(one.version)[:2] >= OWN_GIL else "yes, all share one GIL"
