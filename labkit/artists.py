@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from labkit.model import Look
 
-__all__ = ["Line", "Row", "blank", "border", "dots", "left_out", "lines", "log_axis", "note", "unfinished"]
+__all__ = ["Line", "Row", "blank", "border", "dots", "left_out", "lines", "log_axis", "note", "pairs", "unfinished"]
 
 _LARGE, _TEXT, _SMALL = 18, 14, 12  # points
 _ROOM = 60  # points that the rows share for each inch of the figure's height
@@ -98,6 +98,36 @@ def dots(ax: Axes, rows: Sequence[Row]) -> None:
         y += 1
     ax.set_yticks([sum(place) / len(place) for place in places.values()], list(places), fontsize=_TEXT)
     ax.set_ylim(y - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    _finish(ax, "x")
+
+
+def pairs(ax: Axes, rows: Mapping[str, Sequence[Row]], names: Sequence[tuple[str, Look]]) -> None:
+    """Draw a dot plot with one line per label, on which several kinds of worker stand; the first label on top.
+
+    Args:
+        ax: Where to draw; set the scale and the limits of the x axis before.
+        rows: For each label its rows; the texts of all stand on the right, one after another.
+        names: The kinds of worker, in the order of the texts; all but the first are drawn hollow.
+    """
+    shown: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    for y, row in enumerate(rows.values()):
+        found = [_estimate(one.values) for one in row]
+        ax.plot([each.middle for each in found], [y] * len(found), "-", color="0.75", linewidth=3, zorder=1)
+        for n, (one, (middle, low, high)) in enumerate(zip(row, found, strict=True)):
+            color, face = one.look.color, "white" if n else one.look.color
+            ax.plot([low, high], [y, y], color=color, linewidth=6, alpha=0.4, solid_capstyle="round", zorder=2)
+            mark: dict[str, Any] = {"color": color, "markerfacecolor": face, "markeredgewidth": 2.5}
+            ax.plot([middle], [y], one.look.marker, markersize=11 - n, zorder=3, clip_on=False, **mark)
+        text = "   ".join(one.text for one in row)
+        ax.annotate(text, (1.03, y), color="0.15", fontsize=_TEXT, fontweight="bold", **shown)
+    for n, (name, look) in enumerate(names):
+        text, place = f"{'hollow' if n else 'full'}: {name}", (0.02 + 0.4 * n, -1)
+        ax.annotate(text, place, color=look.color, fontsize=_TEXT, fontweight="bold", **shown)
+    if len(names) > 1:
+        ax.annotate(", ".join(name for name, _ in names), (1.03, -1), color="0.35", fontsize=_SMALL, **shown)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_ylim(len(rows) - 0.4, -1.5)
     ax.tick_params(axis="y", length=0)
     _finish(ax, "x")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import bench_cores
 import bench_course
 import bench_explorer
+import bench_ipc
 
 from labkit import experiments
 from labkit.child.launch import ROOT
@@ -54,7 +55,13 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
     rows = [*starting(repeats), slider(repeats), *modules()]
-    figures = (*bench_cores.figures(max(5, repeats // 3)), *bench_course.figures(), *bench_explorer.figures())
+    few = max(5, repeats // 3)
+    figures = (
+        *bench_cores.figures(few),
+        *bench_ipc.figures(few),
+        *bench_course.figures(),
+        *bench_explorer.figures(),
+    )
     rows += [Row(*figure) for figure in figures]
     print(f"{'figure':<66}{'ours':>16}{'yardstick':>30}{'reached':>10}{'limit':>8}")
     for row in rows:

@@ -47,9 +47,10 @@ SERVES = {
     "freeze": {"deadlock"},
     "lock order": {"deadlock"},
     "printing": {"lost_updates"},
+    **dict.fromkeys(("chatty", "cores while waiting", "cost split", "message cost", "shared updates"), {"ipc"}),
 }
 # The article does not speak of them; they let a student try what the lesson says.
-WITHOUT_CLAIMS = {"convoy", "philosophers", "switch points", "worker cost"}
+WITHOUT_CLAIMS = {"convoy", "philosophers", "ping pong", "switch points", "worker cost"}
 each = pytest.mark.parametrize("tried", FOUND, ids=lambda tried: tried.name)
 
 
@@ -80,8 +81,9 @@ def drawn(tried, runs):
 def test_the_experiments_are_found():
     files = sorted(name[:-3] for name in os.listdir(FOLDER) if name.endswith(".py") and name != "__init__.py")
     assert files == [
-        *("convoy", "cpu_bound", "crash", "creation_cost", "deadlock", "freeze", "lock_order", "lost_updates"),
-        *("philosophers", "printing", "switch_points", "waiting", "worker_cost"),
+        *("chatty", "convoy", "cores_while_waiting", "cost_split", "cpu_bound", "crash", "creation_cost", "deadlock"),
+        *("freeze", "lock_order", "lost_updates", "message_cost", "philosophers", "ping_pong", "printing"),
+        *("shared_updates", "switch_points", "waiting", "worker_cost"),
     ]
     assert [tried.name.replace(" ", "_") for tried in FOUND] == files
 

@@ -18,7 +18,7 @@ def test_the_lessons_are_found():
 
 @pytest.mark.parametrize("slug", ["", "06_lost_updates", None, 3])
 def test_an_unknown_lesson_is_refused(slug):
-    with pytest.raises(BadValue, match="deadlock, gil, lost_updates"):
+    with pytest.raises(BadValue, match="deadlock, gil, ipc, lost_updates"):
         lesson_of(slug)
 
 

@@ -1,20 +1,23 @@
-"""Answers that predict a measurement: what decides, what is said, and one real check from the cell to the card."""
+"""Answers that are measured or counted: what decides, what is said, and real checks from the cell to the card."""
 
+import sys
 import threading
 import time
+import tracemalloc
 from dataclasses import replace
 
 import pytest
-from answers import asked_here, measured_as, typed, with_a_gil
+from answers import USUAL_COSTS, asked_here, choosing_here, costs_as, counted_here, measured_as, typed, with_a_gil
 
-from labkit.child import predicted
-from labkit.course.exercises import predict_the_curve
+from labkit.child import batched, copied, predicted
+from labkit.course.exercises import batch_the_client, choose_a_mechanism, find_the_hidden_copy, predict_the_curve
 from labkit.course.lesson import Compared
 from labkit.model import Ending, Part
-from labkit.show import measured
+from labkit.show import chosen, counted, measured
 from labkit.show.exercise import ExerciseCard, check
 
-CURVE = predict_the_curve.EXERCISE
+CURVE, CHOICE = predict_the_curve.EXERCISE, choose_a_mechanism.EXERCISE
+BATCH, COPY = batch_the_client.EXERCISE, find_the_hidden_copy.EXERCISE
 (PROBE,) = CURVE.probes
 ONE = replace(PROBE, settings=({"work": "sort", "workers": 2},))
 
@@ -149,7 +152,7 @@ def test_an_answer_that_gives_none_ends_in_its_child(source, words, monkeypatch)
 
 
 def test_an_endless_answer_ends_soon(monkeypatch):
-    monkeypatch.setattr(measured, "_ASKED", replace(measured._ASKED, deadline_s=0.5))
+    monkeypatch.setattr(measured, "ASKED", replace(measured.ASKED, deadline_s=0.5))
     found = check(CURVE, typed("def cores(work, workers):\n    while True:\n        pass\n"))
     assert (found.state, "ran past its deadline" in found.message) == ("wrong", True)
 
@@ -199,3 +202,151 @@ def test_a_stub_measures_nothing(monkeypatch):
     before = time.process_time()
     assert check(CURVE, typed(CURVE.stub)).state == "not yet"
     assert time.process_time() - before < 1
+
+
+# --------------------------------------------------------------------------------------- choices, and what they cost
+@pytest.fixture
+def costing(monkeypatch):
+    """Return a function that fixes what a tiny message costs with each mechanism, by the usual costs of the others."""
+    monkeypatch.setattr(chosen, "ask", choosing_here)
+
+    def fix(*tiny_s, **values):
+        tiny = dict(zip(USUAL_COSTS[0], tiny_s, strict=True))
+        monkeypatch.setattr(chosen, "measure", costs_as(tiny, *USUAL_COSTS[1:], **values))
+
+    return fix
+
+
+def tiny_by(mechanism):
+    return typed(CHOICE.solution.replace('"pipe"', f'"{mechanism}"'))
+
+
+@pytest.mark.parametrize(
+    ("tiny_s", "mechanism", "state"),
+    [
+        ((1e-6, 2e-6, 9e-6), "Queue", "proved"),  # just within
+        ((1e-6, 2.1e-6, 9e-6), "Queue", "wrong"),
+        ((9e-6, 1e-6, 9e-6), "pipe", "wrong"),  # whoever is right elsewhere
+        ((9e-6, 1e-6, 9e-6), "Queue", "proved"),
+        (("lacks it", 1e-6, 9e-6), "pipe", "wrong"),
+        (("lacks it", 5e-6, "lacks it"), "Queue", "proved"),
+        (("lacks it", "lacks it", "lacks it"), "pipe", "cannot check"),
+    ],
+)
+def test_what_is_cheap_here_is_right(tiny_s, mechanism, state, costing):
+    costing(*tiny_s)
+    assert check(CHOICE, tiny_by(mechanism)).state == state
+
+
+@pytest.mark.parametrize("job", range(3))
+@pytest.mark.parametrize("mechanism", CHOICE.probes[0].offered)
+def test_there_is_a_reason_for_every_choice_that_costs_too_much(job, mechanism, monkeypatch):
+    monkeypatch.setattr(chosen, "ask", choosing_here)
+    dear = [dict.fromkeys(USUAL_COSTS[0], 1e-6) for _ in USUAL_COSTS]
+    dear[job] = {name: 1e-3 if name == mechanism else 1e-6 for name in USUAL_COSTS[0]}
+    monkeypatch.setattr(chosen, "measure", costs_as(*dear))
+    found = check(CHOICE, typed(f"def choose(job):\n    return {mechanism!r}\n"))
+    assert found.state == "wrong"
+    assert "1 ms of CPU a message here, and 1 us would do. " in found.message
+    assert [row[-2:] for row in found.comparison.rows[job:]] == [(mechanism, "✘ no")]
+
+
+def test_without_costs_nothing_is_said_of_the_choice(costing):
+    costing(1e-6, 1e-6, 1e-6, ending=Ending.TIMED_OUT)
+    found = check(CHOICE, typed(CHOICE.solution))
+    assert found.state == "cannot check"
+    assert "Run the cell again" in found.message
+
+
+@pytest.mark.parametrize(("asked", "room", "function"), [(CHOICE, chosen, "measure"), (BATCH, counted, "count")])
+def test_an_interrupt_is_no_verdict_there_either(asked, room, function, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chosen, "ask", choosing_here)
+    monkeypatch.setattr(room, function, interrupted)
+    found = check(asked, typed(asked.solution))
+    assert (found.state, found.message) == ("not finished", "Interrupted. Run the cell again.")
+
+
+def test_a_right_choice_is_right_here_and_what_costs_many_times_as_much_is_not():
+    found = check(CHOICE, typed(CHOICE.solution))
+    assert found.state == "proved", found.message
+    assert len(found.comparison.rows) == len(CHOICE.probes[0].jobs)
+    dear = check(CHOICE, typed(CHOICE.wrong[0].source))
+    assert (dear.state, CHOICE.wrong[0].message in dear.message) == ("wrong", True), dear.message
+
+
+def test_a_reason_is_kept_where_nothing_can_be_had():
+    jobs = {"dicts": {"between": "processes", "payload": "list of dicts", "size_bytes": 100}}
+    run = chosen.measure(replace(CHOICE.probes[0], jobs=jobs, offered=("SimpleQueue", "memory in place")))
+    (found,) = run.check().result["costs"]
+    assert 0 < found["SimpleQueue"] < 1
+    assert "only bytes and arrays" in found["memory in place"]
+
+
+# ------------------------------------------------------------------------------------------------ what is counted
+@pytest.mark.parametrize("asked", [BATCH, COPY], ids=lambda asked: asked.id)
+def test_the_child_counts_what_is_counted_here(asked, monkeypatch):
+    there = [check(asked, typed(source)) for source in (asked.solution, asked.wrong[1].source)]
+    monkeypatch.setattr(counted, "count", counted_here)
+    here = [check(asked, typed(source)) for source in (asked.solution, asked.wrong[1].source)]
+    assert [found.state for found in there] == ["proved", "wrong"]
+    assert [found.message for found in there] == [found.message for found in here]
+
+
+@pytest.mark.parametrize(
+    ("asked", "body", "words"),
+    [
+        (BATCH, "raise SystemExit", "exited without a result (exit code 0)"),
+        (BATCH, "import os\n    os._exit(3)", "exited without a result (exit code 3)"),
+        (COPY, "raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+        (COPY, "while True:\n        pass", "ran past its deadline"),
+    ],
+)
+def test_an_answer_that_does_not_return_ends_in_its_child(asked, body, words, monkeypatch):
+    monkeypatch.setattr(counted, "COUNTED", replace(counted.COUNTED, deadline_s=1.0))
+    head = asked.stub.splitlines()[0]
+    found = check(asked, typed(f"{head}\n    {body}\n"))
+    assert (found.state, words in found.message) == ("wrong", True), found.message
+    assert "Nothing could be counted" in found.message
+    assert found.comparison.rows == ()
+    assert "<table" not in ExerciseCard(found, 1, "")._repr_html_()
+
+
+def test_the_card_shows_what_was_counted(monkeypatch):
+    monkeypatch.setattr(counted, "count", counted_here)
+    card = ExerciseCard(check(BATCH, typed(BATCH.solution)), 1, "")
+    assert "✔ Right, as counted" in card._repr_html_()
+    assert "What was tried, and counted</caption>" in card._repr_html_()
+    assert "items in the order | messages needed | messages sent" in repr(card)
+    assert repr(card).endswith("1000 | 10 | 10")
+    wrong = ExerciseCard(check(COPY, typed(COPY.wrong[1].source)), 1, "")
+    assert "line | times it allocated | bytes in all\n4 | " in repr(wrong)
+    assert "✘ Wrong" in wrong._repr_html_()
+
+
+def test_a_name_of_the_check_is_not_to_be_taken():
+    taken = BATCH.solution.replace("found = []", "found = count_messages()")
+    found = check(BATCH, typed(f"def count_messages():\n    return []\n\n\n{taken}"))
+    assert (found.state, "the check itself needs" in found.message) == ("not yet", True)
+
+
+def test_every_order_and_every_part_is_tried():
+    told = batched.try_client(lambda service, items: service.prices(items[:100]))
+    assert {0, 1, 100, 101} <= {len(one["items"]) for one in told["orders"]}
+    assert any(len(set(one["items"])) < len(one["items"]) for one in told["orders"])
+    assert any(None in one["expected"] for one in told["orders"])
+    assert len(set(copied.try_checksums(lambda _, parts: [0] * len(parts))["tries"][1]["expected"])) == 5
+
+
+def test_who_traces_and_counts_memory_already_goes_on():
+    before = sys.gettrace(), tracemalloc.is_tracing()
+    copied.try_checksums(lambda _, parts: [0] * len(parts))
+    assert (sys.gettrace(), tracemalloc.is_tracing()) == before
+    tracemalloc.start()
+    try:
+        copied.try_checksums(lambda _, parts: [0] * len(parts))
+        assert tracemalloc.is_tracing()
+    finally:
+        tracemalloc.stop()

@@ -6,9 +6,14 @@ A container hides its limits: ``os.cpu_count()`` says 64 where a quota allows on
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import NamedTuple
 
-__all__ = ["groups", "read", "usable"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["groups", "on_one_core", "read", "usable"]
 
 
 class Group(NamedTuple):
@@ -25,6 +30,24 @@ def read(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+@contextmanager
+def on_one_core() -> Iterator[bool]:
+    """Keep to one core this thread, and all threads and processes that it starts meanwhile.
+
+    Yields:
+        False where the system cannot do that.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield False
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def usable() -> tuple[float, str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit import __version__, experiments
 from labkit.course import lessons, predictions, progress, session
-from labkit.course.lesson import Measured
+from labkit.course.lesson import Probe
 from labkit.course.standing import standings
 from labkit.errors import BadValue
 from labkit.model import Ending
@@ -296,7 +296,7 @@ def _quiz(group: list[progress.Entry]) -> dict[str, Json]:
 def _exercises(lesson: str) -> list[Json]:
     """Say what was reached, and whether a measurement said so: that proves nothing for another machine."""
     asked = [exercise for one in lessons.lessons().values() for exercise in one.exercises]
-    measured = {one.id for one in asked if any(isinstance(probe, Measured) for probe in one.probes)}
+    measured = {one.id for one in asked if any(not isinstance(probe, Probe) for probe in one.probes)}
     return [{**one, "measured": one["id"] in measured} for one in _by_id(lesson, "exercise", _exercise)]
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Came",
+    "Chosen",
     "Compared",
+    "Counted",
     "Exercise",
     "Lesson",
     "Measured",
@@ -23,6 +25,7 @@ __all__ = [
     "Prediction",
     "Probe",
     "Question",
+    "Weighed",
     "WrongAnswer",
 ]
 
@@ -153,6 +156,59 @@ class Measured:
     judge: Callable[[Compared], str]
 
 
+class Weighed(NamedTuple):
+    """What an answer chose for one job, and what each choice costs.
+
+    Attributes:
+        job: Its name.
+        chosen: One of the mechanisms that are offered.
+        costs_s: CPU time of a message by mechanism, as measured; the reason, as text, where it cannot be had.
+    """
+
+    job: str
+    chosen: str
+    costs_s: Mapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Choices for several jobs, each compared with what all that is offered costs here.
+
+    Attributes:
+        choose: Name of the student's function: it takes the name of a job, and returns one of those offered.
+        jobs: What `labkit.child.costs` measures, by the name of the job; the first that is wrong decides.
+        offered: Mechanisms to choose from.
+        factor: How many times the cheapest a choice may cost.
+        judge: Why a choice costs more: a sentence to the student, after one that gives both numbers.
+    """
+
+    choose: str
+    jobs: Mapping[str, Mapping[str, Json]]
+    offered: tuple[str, ...]
+    factor: float
+    judge: Callable[[Weighed], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What an answer does in one thread, counted: no luck, and no clock.
+
+    Attributes:
+        source: Python that is put after the student's: it defines what follows, and may call the student's functions.
+        count: Name of the function that calls them, and returns what it counted as a dict of plain data; its ``rows``
+            are shown as a table.
+        columns: Heads of that table.
+        said: What was tried, as a sentence after the moral of a right answer.
+        judge: What the counts say of the answer: a message to the student, empty if there is nothing against it.
+    """
+
+    source: str
+    count: str
+    columns: tuple[str, ...]
+    said: str
+    judge: Callable[[Mapping[str, Json]], str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exercise:
     """A task, its stub and solution, the wrong answers that are known, and the probes that tell them apart.
@@ -169,13 +225,13 @@ class Exercise:
         solution: One right answer.
         hints: Three, each more telling than the one before.
         wrong: Answers that must be rejected, each with its own message.
-        probes: Explored or measured in order; the first that has something against the answer decides.
+        probes: Explored, measured or counted in order; the first that has something against the answer decides.
         moral: What a right answer shows: one sentence, said when it is right.
     """
 
     id: str
     title: str
-    kind: Literal["tweak", "fix the bug", "break it"]
+    kind: Literal["tweak", "fix the bug", "break it", "find it"]
     minutes: int
     task: str
     given: str
@@ -184,7 +240,7 @@ class Exercise:
     solution: str
     hints: tuple[str, str, str]
     wrong: tuple[WrongAnswer, ...]
-    probes: tuple[Probe | Measured, ...]
+    probes: tuple[Probe | Measured | Chosen | Counted, ...]
     moral: str
 
 
@@ -194,7 +250,7 @@ class Lesson(NamedTuple):
     Attributes:
         slug: As in the name of its notebook and in ``data/claims.csv``.
         predictions: How each prediction is answered, by the id that the notebook gives it.
-        exercises: Tweak, fix, break.
+        exercises: Tweak, fix, break (or find).
         quiz: Three questions.
     """
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lesson_of", "lessons"]
 
-_SLUGS = ("gil", "lost_updates", "deadlock")  # in the order of their notebooks
+_SLUGS = ("gil", "lost_updates", "deadlock", "ipc")  # in the order of their notebooks
 
 
 @cache

@@ -2,7 +2,7 @@
 
 The functions are found by name in the notebook, and travel as source with all that they name. What the exercise gives
 is put before them, what a probe needs after them; what the explorer finds is judged by the exercise. What an answer
-predicts is measured instead, see `labkit.show.measured`.
+predicts or chooses is measured instead, see `labkit.show.measured`, or what it does is counted.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import inspect
 import sys
 import types
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from labkit.course import progress
 from labkit.course.exercises.checks import GIVEN, PROBE
-from labkit.course.lesson import Measured
+from labkit.course.lesson import Chosen, Counted, Measured, Probe
 from labkit.course.lessons import lessons
 from labkit.errors import BadValue, LabError
 from labkit.interleave.result import Result
@@ -24,20 +24,20 @@ from labkit.interleave.text import table
 from labkit.model import Part
 from labkit.runs.cells import definition
 from labkit.runs.travel import pack_all
-from labkit.show import html, measured
+from labkit.show import chosen, counted, html, measured
 from labkit.show.explorer import explore_source
 from labkit.show.stepper import static_table, stepper_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from labkit.course.lesson import Exercise, Probe
+    from labkit.course.lesson import Exercise
     from labkit.runs.travel import Bundle
     from labkit.show.explorer import Exploration
-    from labkit.show.measured import Comparison
 
 __all__ = ["LIMITS", "Checked", "ExerciseCard", "check", "exercise", "explore_probe", "packed"]
 
+Comparison: TypeAlias = "measured.Comparison | counted.Tried"
 State = Literal["not yet", "wrong", "proved", "not finished", "cannot check"]
 
 LIMITS = {"executions_most": 3000, "seconds_most": 2.0, "steps_most": 400}  # of each probe
@@ -83,7 +83,7 @@ class Checked:
         state: 'not yet' (nothing was tried), 'wrong', 'proved', 'not finished' (too big), or 'cannot check'.
         message: What the student is told.
         explorations: Those that were made, in order; the last one decided.
-        comparison: Of predictions with measurements, where the answer predicts; else None.
+        comparison: With what was measured or counted, where the answer is not explored; else None.
     """
 
     exercise: Exercise
@@ -134,7 +134,7 @@ def _probed(asked: Exercise, source: tuple[Part, ...]) -> Checked:
     """Go through the probes of an exercise; the first that has something against the answer decides."""
     made: list[Exploration] = []
     for probe in asked.probes:
-        if isinstance(probe, Measured):
+        if not isinstance(probe, Probe):
             return _measured(asked, probe, source)
         try:
             made.append(explore_probe(asked, probe, source))
@@ -146,13 +146,17 @@ def _probed(asked: Exercise, source: tuple[Part, ...]) -> Checked:
     return Checked(exercise=asked, state="proved", message=_proved(asked, made), explorations=tuple(made))
 
 
-def _measured(asked: Exercise, probe: Measured, source: tuple[Part, ...]) -> Checked:
-    """Check an answer by a measurement, which is the last word."""
-    came = measured.compare(probe, (Part(GIVEN, 1, asked.given), *source))
-    if came.state != "fits":
-        return Checked(exercise=asked, state=came.state, message=came.message, comparison=came)
-    message = f"{asked.moral} All {len(came.rows)} predictions lie within {came.tolerance} of the measurement."
-    return Checked(exercise=asked, state="proved", message=message, comparison=came)
+def _measured(asked: Exercise, probe: Measured | Chosen | Counted, source: tuple[Part, ...]) -> Checked:
+    """Check an answer by a measurement or a count, which is the last word."""
+    whole = (Part(GIVEN, 1, asked.given), *source)
+    came: Comparison
+    if isinstance(probe, Measured):
+        came = measured.compare(probe, whole)
+    else:
+        came = chosen.compare(probe, whole) if isinstance(probe, Chosen) else counted.compare(probe, whole)
+    state: State = "proved" if came.state == "fits" else came.state
+    message = f"{asked.moral} {came.said}" if state == "proved" else came.message
+    return Checked(exercise=asked, state=state, message=message, comparison=came)
 
 
 def explore_probe(asked: Exercise, probe: Probe, source: tuple[Part, ...], token: str = "") -> Exploration:
@@ -225,7 +229,7 @@ def _same(asked: Exercise, namespace: Mapping[str, object]) -> bool:
 def _clash(asked: Exercise, source: Iterable[Part]) -> str:
     """Return a name that both the answer and the exercise define; empty if there is none."""
     own = {name for part in source for name in _defined(part.text)} - set(asked.names)
-    sources = (probe.source for probe in asked.probes if not isinstance(probe, Measured))
+    sources = (probe.source for probe in asked.probes if isinstance(probe, (Probe, Counted)))
     theirs = _defined(asked.given).union(*map(_defined, sources))
     return min(own & theirs, default="")
 
@@ -349,7 +353,7 @@ class ExerciseCard:
 
     def _headline(self) -> str:
         if self.state == "proved" and self.checked.comparison is not None:
-            return "Right, as measured here"
+            return self.checked.comparison.headline
         broken = self.state == "proved" and self.checked.exercise.kind == "break it"
         return "Broken, and well done" if broken else _SAID[self.state]
 

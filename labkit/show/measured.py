@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from labkit.course.lesson import Measured
     from labkit.model import Json, Run
 
-__all__ = ["MEASURED_MOST", "Comparison", "ask", "compare", "measure"]
+__all__ = ["ASKED", "MEASURED_MOST", "Comparison", "State", "ask", "compare", "measure", "run_trial"]
 
 State: TypeAlias = Literal["fits", "wrong", "not finished", "cannot check"]
 MEASURED_MOST = 3  # times, of one setting
-_ASKED = Limits(deadline_s=2.0, memory_bytes=512 * MIB)  # a prediction is a small sum
+ASKED = Limits(deadline_s=2.0, memory_bytes=512 * MIB)  # a prediction is a small sum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,16 @@ class Comparison:
     def tolerance(self) -> str:
         """By how much a prediction may differ, in words."""
         return f"{100 * self.probe.tolerance_ratio:.0f} %"
+
+    @property
+    def headline(self) -> str:
+        """How a right answer is called."""
+        return "Right, as measured here"
+
+    @property
+    def said(self) -> str:
+        """What was compared, as a sentence after the moral of a right answer."""
+        return f"All {len(self.rows)} predictions lie within {self.tolerance} of the measurement."
 
     def in_text(self) -> str:
         """Return predictions and measurements as a text table."""
@@ -98,17 +108,18 @@ def ask(probe: Measured, source: tuple[Part, ...]) -> Run:
     """Ask the student's function in a child; the result is that of `labkit.child.predicted.predictions`."""
     line = Part("labkit", 1, f"from labkit.child.predicted import predictions as {ENTRY}\n")
     params = {"function": probe.predict, "settings": [dict(one) for one in probe.settings]}
-    return _run(Trial(workload=f"<cell>:{ENTRY}", arm="the answer", params=params, source=(*source, line)), _ASKED)
+    return run_trial(Trial(workload=f"<cell>:{ENTRY}", arm="the answer", params=params, source=(*source, line)), ASKED)
 
 
 def measure(probe: Measured, setting: Mapping[str, Json]) -> Run:
     """Measure one setting once, in a child."""
     subject = experiments.experiment(probe.experiment)
     (trial,) = plan(subject, repeats=1, seed=0, arms=[probe.arm], sweep=setting)
-    return _run(trial, subject.limits)
+    return run_trial(trial, subject.limits)
 
 
-def _run(trial: Trial, limits: Limits) -> Run:
+def run_trial(trial: Trial, limits: Limits) -> Run:
+    """Run one trial in a child, to its end; an interrupt ends it."""
     live = begin(trial, limits=limits)
     try:
         return live.wait()

@@ -1,0 +1,146 @@
+"""Pairs that talk all the time: one asks for the price of one item, the other tells it. Rule: both sides are measured.
+
+All pairs begin together, and ask until a common moment. CPU time and the time in the run queue are those of all threads
+that a side has: a `multiprocessing.Queue` sends from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from labkit.child import rounds
+from labkit.child.channels import connect, pipe
+from labkit.child.clocks import thread_clock
+from labkit.child.service import prices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labkit.child.channels import End
+    from labkit.model import Json
+
+__all__ = ["PAIRS_MOST", "Side", "alone", "talk"]
+
+PAIRS_MOST = 4
+_BETWEEN_LOOKS = 8  # items between two looks at the clock
+_TASKS = "/proc/self/task"
+
+
+class Side(NamedTuple):
+    """What one side of a pair did in a round.
+
+    Attributes:
+        items_count: Items that it asked for; 0 for the side that answers.
+        cpu_s: CPU time that it used.
+        delay_s: Time that its threads spent in the run queue; 0.0 where the system does not tell.
+        lasted_s: Time from the start of the round to its end.
+    """
+
+    items_count: int
+    cpu_s: float
+    delay_s: float
+    lasted_s: float
+
+
+def alone(*, window_s: float) -> list[Side]:
+    """Ask by plain calls, in this thread, for ``window_s`` seconds."""
+    return [_ask_until(time.monotonic_ns() + int(window_s * 1e9), prices, thread_clock)]
+
+
+def talk(between: str, mechanism: str, pairs: int, *, window_s: float) -> list[Side]:
+    """Let pairs talk for a while; each side is a thread or a forked process.
+
+    Args:
+        between: ``"threads"`` or ``"processes"``.
+        mechanism: A key of `labkit.child.channels.MECHANISMS` that is not memory.
+        pairs: How many, from 1 to `PAIRS_MOST`.
+        window_s: For how long, in seconds.
+
+    Returns:
+        Both sides of all pairs, in any order.
+
+    Raises:
+        NotHere: If this system lacks the mechanism, or cannot fork a process.
+        RuntimeError: If a price was wrong.
+    """
+    play = {"threads": rounds.in_threads, "processes": rounds.in_processes}[between]
+    clocks = thread_clock if between == "threads" else _process_clock
+    with ExitStack() as held:
+        sides: list[Callable[[Callable[[], int]], Json]] = []
+        for _ in range(pairs):
+            near, far = held.enter_context(connect(mechanism, between=between, room_bytes=0))
+            word, say = held.enter_context(pipe())
+            sides += [partial(_ask, near, word, clocks), partial(_tell, far, say, clocks)]
+        told = play(partial(_side, sides), workers=len(sides), duration_s=window_s)
+    return [Side(*one) for one in told]
+
+
+def _side(sides: Sequence[Callable[[Callable[[], int]], Json]], name: str, wait: Callable[[], int]) -> Json:
+    """Be one side: the name of a worker ends in its number, from 1."""
+    return list(sides[int(name.rsplit(maxsplit=1)[-1]) - 1](wait))
+
+
+def _ask(near: End, word: int, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
+    """Ask until the round ends; then say so, and wait until the other side has heard it.
+
+    A process that ended at once would take its last message along, if a thread was still to send it.
+    """
+
+    def ask(items: Sequence[int]) -> list[int]:
+        near.send(items)
+        return near.receive()  # type: ignore[no-any-return]  # `_tell` sends what `prices` returned
+
+    warm = ask([0])
+    try:
+        side = _ask_until(wait(), ask, clocks)
+        if warm != prices([0]):
+            raise RuntimeError(f"the service told a wrong price: {warm}")
+        return side
+    finally:
+        near.send(None)
+        os.read(word, 1)
+
+
+def _tell(far: End, say: int, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
+    """Answer until there are no more questions."""
+    far.send(prices(far.receive()))
+    wait()
+    began_s, (cpu_s, delay_s) = time.monotonic(), clocks()
+    while (items := far.receive()) is not None:
+        far.send(prices(items))
+    (cpu_end_s, delay_end_s), lasted_s = clocks(), time.monotonic() - began_s
+    os.write(say, b"+")
+    return Side(0, cpu_end_s - cpu_s, delay_end_s - delay_s, lasted_s)
+
+
+def _ask_until(
+    stop_ns: int, ask: Callable[[Sequence[int]], list[int]], clocks: Callable[[], tuple[float, float]]
+) -> Side:
+    """Ask for one item after another, at least for a few, and check the sum of their prices."""
+    began_s, (cpu_s, delay_s) = time.monotonic(), clocks()
+    questions = [[item] for item in range(_BETWEEN_LOOKS)]
+    count = total = 0
+    while not count or time.monotonic_ns() < stop_ns:
+        for question in questions:
+            total += ask(question)[0]
+        count += _BETWEEN_LOOKS
+    (cpu_end_s, delay_end_s), lasted_s = clocks(), time.monotonic() - began_s
+    if total != count // _BETWEEN_LOOKS * sum(prices(range(_BETWEEN_LOOKS))):
+        raise RuntimeError(f"the prices of {count} items do not add up: {total}")
+    return Side(count, cpu_end_s - cpu_s, delay_end_s - delay_s, lasted_s)
+
+
+def _process_clock() -> tuple[float, float]:
+    """Read the CPU time of this process, and the time that its threads spent in the run queue, in seconds."""
+    delay_ns = 0
+    try:
+        for task in os.listdir(_TASKS):
+            with open(f"{_TASKS}/{task}/schedstat", "rb") as file:
+                delay_ns += int(file.read().split()[1])
+    except (OSError, IndexError):  # no /proc, or a kernel that does not tell
+        delay_ns = 0
+    return time.process_time(), delay_ns / 1e9
