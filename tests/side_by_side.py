@@ -1,9 +1,9 @@
 """Run all tests in two processes at once, one per core: `make test`. Rule: every test file runs in exactly one of them.
 
-The second process takes the files that start no notebook, no browser and no dangerous run: the explorer's engine, the
-cards, the ledger, the arms. Each process has a folder of its own for temporary files (conftest.py) and looks for
-leftovers among its own descendants; in shared memory, which has no owner, it waits for the test of the other process to
-end before it blames anybody (leftovers.py). With arguments there is one process, as for any pytest.
+The second process takes the files that start no notebook, no browser and nothing that kills or fills: the explorer's
+engine, the cards, the ledger, the arms. Each process has a folder of its own for temporary files (conftest.py), and
+looks for leftovers among its own descendants; in shared memory, which has no owner, it waits for the test of the other
+process to end before it blames anybody (leftovers.py). With arguments there is one process, as for any pytest.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from leftovers import BESIDE as SHARED_FOLDER
 
 HERE = Path(__file__).parent
 BESIDE = {
-    *("anatomy", "answers", "arms", "awaits", "busy", "claims", "classics", "convoy", "cpu_bound", "evidence"),
+    *("anatomy", "answers", "arms", "awaits", "busy", "channels", "chatty", "claims", "classics", "convoy"),
+    *("cores_while_waiting", "cost_split", "cpu_bound", "crash", "deadlock_arms", "event_pipe", "evidence"),
     *("execution", "exercise", "exercises", "experiments", "explore", "explore_hard", "explore_hidden"),
-    *("explore_limits", "explorer", "explorer_cells", "intervals", "layers", "ledger", "lessons", "levels", "machine"),
-    *("measured", "oracle", "patterns", "pictures", "plan", "predict", "primitives", "primitives_alone"),
-    *("primitives_threads", "progress", "pythons", "quiz", "record_command", "recording", "search", "source_fuzz"),
-    *("stepper", "subinterpreters", "switch_points", "tables", "travel", "travel_cells", "travel_sync", "versions"),
-    *("waiting", "where_threads_switch", "worker_cost"),
+    *("explore_limits", "explorer", "explorer_cells", "intervals", "layers", "ledger", "lessons", "levels"),
+    *("live_run", "machine", "measured", "message_cost", "oracle", "partner", "patterns", "pictures", "ping_pong"),
+    *("plan", "predict", "present", "primitives", "primitives_alone", "primitives_threads", "progress", "pythons"),
+    *("quiz", "record_command", "recording", "search", "shared_updates", "show", "source_fuzz", "stepper"),
+    *("subinterpreters", "switch_points", "tables", "travel", "travel_cells", "travel_sync", "versions", "waiting"),
+    *("waits", "watch", "where_threads_switch", "worker_cost"),
 }
 PYTEST = [sys.executable, "-m", "pytest"]
 

@@ -17,7 +17,7 @@ from itertools import product
 import channel_workers as workers
 import pytest
 
-from labkit.child.channels import IN_PLACE, MECHANISMS, pipe
+from labkit.child.channels import IN_PLACE, MECHANISMS, connect, pipe
 from labkit.limits import Limits
 from labkit.model import Ending
 from labkit.runs import supervise
@@ -96,6 +96,23 @@ def test_the_checksum_sees_every_change(damage):
         workers.check("bytes", 4096, 3, data)
     with pytest.raises(AssertionError, match="number 4 came, and 3 was due"):
         workers.check("bytes", 4096, 3, workers.sealed(4096, 4))
+
+
+@pytest.mark.parametrize("written", [3, 8, 11, 4096])
+def test_a_message_that_the_system_takes_in_pieces_comes_whole(written, monkeypatch):
+    monkeypatch.setattr(os, "writev", lambda file, parts: os.write(file, b"".join(parts)[:written]))
+    with connect("pipe", between="threads", room_bytes=0) as (near, far):
+        near.send(workers.sealed(5000, 1))
+        workers.check("bytes", 5000, 1, far.receive())
+
+
+def test_a_message_that_is_cut_off_is_an_end_and_no_message(monkeypatch):
+    monkeypatch.setattr(os, "writev", lambda file, parts: os.write(file, b"".join(parts)[:-1]) + 1)
+    with connect("pipe", between="threads", room_bytes=0) as (near, far):
+        near.send(workers.sealed(5000, 1))
+        near.close()
+        with pytest.raises(EOFError, match="the other end of the channel has gone"):
+            far.receive()
 
 
 # ---------------------------------------------------------------------------------------------------- both send

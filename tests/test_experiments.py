@@ -47,7 +47,7 @@ SERVES = {
     "freeze": {"deadlock"},
     "lock order": {"deadlock"},
     "printing": {"lost_updates"},
-    **dict.fromkeys(("chatty", "cores while waiting", "cost split", "message cost", "shared updates"), {"ipc"}),
+    **{name: {"ipc"} for name in ("chatty", "cores while waiting", "cost split", "message cost", "shared updates")},
 }
 # The article does not speak of them; they let a student try what the lesson says.
 WITHOUT_CLAIMS = {"convoy", "philosophers", "ping pong", "switch points", "worker cost"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import multiprocessing
 import queue
+import socket
 import threading
 import time
 
@@ -144,6 +146,38 @@ def test_queues_threads_and_conditions_are_named(started):
     work.put(1)
     with changed:
         changed.notify()
+
+
+def test_connections_sockets_and_queues_of_processes_are_named(started):
+    ours, theirs = multiprocessing.Pipe()
+    near, far = socket.socketpair()
+    work = multiprocessing.get_context("fork").SimpleQueue()
+    report = bytes(1 << 24)  # no buffer holds it
+
+    def reader():
+        ours.recv()
+
+    def writer():
+        near.sendall(report)
+
+    def taker():
+        work.get()
+
+    with ours, theirs, near, far:
+        started(reader=reader, writer=writer, taker=taker)
+        until(
+            [
+                "thread reader waits for the connection ours, line ",
+                "thread writer waits for the socket near, line ",
+                "thread taker waits for the queue work, line ",
+            ]
+        )
+        theirs.send(1)
+        work.put(1)
+        missing = len(report)
+        while missing := missing - len(far.recv(missing)):
+            pass
+    work.close()
 
 
 def test_a_thread_that_works_is_not_mentioned(started):

@@ -181,7 +181,10 @@ def _tcp(held: ExitStack, _between: str, _room_bytes: int) -> _Ends:
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             left = held.enter_context(socket.create_connection(server.getsockname()))
-            right, _ = server.accept()
+            right, peer = server.accept()
+            if peer != left.getsockname():
+                right.close()
+                raise NotHere(f"somebody else connected to this run's own port: {peer}")
     except OSError as error:
         raise NotHere(f"this system gives no TCP connection on loopback: {error}") from error
     for end in (left, right):

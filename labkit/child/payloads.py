@@ -33,6 +33,8 @@ def payload(kind: str, size_bytes: int) -> Any:
         return bytes(range(256)) * (size_bytes // 256) + bytes(range(size_bytes % 256))
     if kind == "int":
         return (1 << (8 * size_bytes - 1)) - 1
+    if kind not in PAYLOADS:
+        raise KeyError(kind)
     if kind == "array":
         return array("d", range(max(1, size_bytes // _NUMBER_BYTES)))
     if size_bytes > _DICTS_MOST_BYTES:

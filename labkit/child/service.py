@@ -61,7 +61,7 @@ def by_messages(between: str, messages: int, batch: int, *, window_s: float) -> 
         RuntimeError: If a price was wrong, or not all that was asked for came.
     """
     held = connect(_MECHANISMS[between], between=between, room_bytes=0)
-    with held as (near, far), on_one_core(), beside(between, partial(_serve, far)) as partner:
+    with held as (near, far), on_one_core(), _beside(between, near, far) as partner:
 
         def ask(items: Sequence[int]) -> list[int]:
             near.send(items)
@@ -128,6 +128,11 @@ def _warm_up(service: _Service, items: Sequence[int], price: int) -> float:
         _check(total, messages, price)
         messages *= 2
     return once_s
+
+
+def _beside(between: str, near: End, far: End) -> AbstractContextManager[Partner]:
+    """Hold the service; each side drops the ends of the other, and so sees when that has gone."""
+    return beside(between, partial(_serve, far), mine=[near.close], its=[far.close])
 
 
 @contextmanager

@@ -31,7 +31,10 @@ __all__ = ["SIGNAL", "Edge", "asked", "circle", "edges", "install", "waits"]
 
 SIGNAL = signal.SIGUSR2
 asked: list[bool] = []  # no longer empty once the deadline has passed: then the main thread stands in this file
-_CALLS = ("acquire", "wait", "wait_for", "join", "get", "put")
+_ENDLESS = ("send", "sendall", "send_bytes", "recv", "recv_into", "recv_bytes", "accept")  # they know no time limit
+_CALLS = ("acquire", "wait", "wait_for", "join", "get", "put", *_ENDLESS)
+_OPEN = ("connection", "socket")  # a `with` closes these at its end; it holds nothing that another may wait for
+_ROOMS = ("threading", "_thread", "queue", "_queue", "socket", "multiprocessing.queues", "multiprocessing.connection")
 _KINDS = {
     "lock": "lock",
     "RLock": "lock",
@@ -45,6 +48,8 @@ _KINDS = {
     "SimpleQueue": "queue",
     "LifoQueue": "queue",
     "Thread": "thread",
+    "Connection": "connection",
+    "socket": "socket",
 }
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _SENTENCES_MOST = 8
@@ -142,9 +147,12 @@ def _told_apart(names: dict[int, str]) -> dict[int, str]:
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
-    """Go through a thread's frames from where it stands, without those of the standard library."""
+    """Go through a thread's frames from where it stands, without those of the standard library and of this file.
+
+    The main thread looks on by itself, out of whatever it waited in.
+    """
     while frame is not None:
-        if not frame.f_code.co_filename.startswith((_LIBRARY, "<frozen")):
+        if not frame.f_code.co_filename.startswith((_LIBRARY, "<frozen", __file__)):
             yield frame
         frame = frame.f_back
 
@@ -159,7 +167,7 @@ def _held(frames: list[FrameType]) -> Iterator[Thing]:
                 begun = line > node.lineno if column is None else (line, column) >= (first.lineno, first.col_offset)
                 if begun and first.lineno <= line <= last:
                     things = (_thing(frame, item.context_expr) for item in node.items)
-                    yield from (thing for thing in things if thing)
+                    yield from (thing for thing in things if thing and thing.kind not in _OPEN)
 
 
 def _stand(frame: FrameType) -> Stand:
@@ -185,6 +193,8 @@ def _stand(frame: FrameType) -> Stand:
 def _patience(call: ast.Call) -> str:
     """Tell how long a call may wait, as far as its arguments are constants: for ever, a limited time, or not at all."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if name in _ENDLESS:
+        return _EVER
     # Positions of `block` and `timeout`; put(item, ...) and wait_for(predicate, ...) have one argument before them.
     block = {"acquire": 0, "get": 0, "put": 1}.get(name)
     timeout = {"acquire": 1, "get": 1, "put": 2, "wait_for": 1}.get(name, 0)
@@ -234,7 +244,7 @@ def _position(frame: FrameType) -> tuple[int, int | None]:
 def _thing(frame: FrameType, expression: ast.expr) -> Thing | None:
     value = _value(frame, expression)
     for kind in type(value).__mro__:
-        if kind.__name__ in _KINDS and kind.__module__ in ("threading", "_thread", "queue", "_queue"):
+        if kind.__name__ in _KINDS and kind.__module__ in _ROOMS:
             inside = getattr(value, "__dict__", {})
             one = id(inside.get("_lock", value)) if kind.__name__ == "Condition" else id(value)  # several may share it
             again, label = kind.__name__ in _AGAIN, _label(frame, expression)

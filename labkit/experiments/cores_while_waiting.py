@@ -126,7 +126,7 @@ def _draw_lines(done: DataFrame, counts: Sequence[int], ax: Axes) -> None:
             if len(some := runs[runs["pairs"] == count])
         }
         last = runs[runs["pairs"] == runs["pairs"].max()]
-        label = f"{arm}\n{float(last['items_per_s'].median()):,.0f} items/s"
+        label = f"{arm}, {float(last['items_per_s'].median()):,.0f}/s"
         series.append(artists.Line(label, LOOKS[EXPERIMENT.units[arm]], points, hollow=arm == _CALL))
     top = ax.get_ylim()[1]
     ax.set_yticks([tick for tick in ax.get_yticks() if tick <= top])  # else one may stand above the axis
