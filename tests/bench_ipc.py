@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bench_explorer import Figure
 
 from labkit import experiments
-from labkit.child import channels
+from labkit.child import channels, segments
 from labkit.model import Ending
 from labkit.runs.plan import plan
 from labkit.runs.supervise import begin
@@ -71,7 +71,7 @@ def copies(repeats: int) -> list[Figure]:
     perf = which("perf")
     data = os.urandom(MIB)
     with ExitStack() as held:
-        memory = channels._segment(held, "processes", MIB)
+        memory = segments.segment(held, "processes", MIB)
         measure = [partial(copy_s, memory, data), *([partial(memcpy_s, perf)] if perf else [])]
         ours_s, *theirs_s = best(repeats, measure)
         if bytes(memory[:MIB]) != data:

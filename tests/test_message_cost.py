@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from labkit import ledger
-from labkit.child import channels
+from labkit.child import channels, segments
 from labkit.course.ipc_predictions import PREDICTIONS
 from labkit.errors import BadValue, NotHere
 from labkit.experiments import experiment, message_cost
@@ -120,7 +120,7 @@ def test_a_list_that_would_not_fit_into_memory_is_a_run_that_says_so():
 
 def test_no_room_in_shared_memory_is_said_before_anything_is_made(monkeypatch):
     made_up = os.statvfs_result((4096, 4096, 256, 256, 256, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(channels.os, "statvfs", lambda _: made_up)
+    monkeypatch.setattr(segments.os, "statvfs", lambda _: made_up)
     with pytest.raises(NotHere, match=r"no room in /dev/shm: .* are needed and 1,048,576 are free"):
         message_cost.processes(mechanism="memory in place", payload="bytes", size_bytes=MIB, placement="one core")
 

@@ -9,28 +9,25 @@ Bytes go over as they are; all else is written by `pickle`, as `multiprocessing`
 
 from __future__ import annotations
 
-import errno
-import mmap
 import os
 import pickle
 import socket
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BufferedReader, FileIO
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labkit.child.segments import mapped, segment
 from labkit.errors import NotHere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedWriter
 
-__all__ = ["IN_PLACE", "MECHANISMS", "SHM_MARGIN_BYTES", "End", "connect", "packed", "pipe", "unpacked"]
+__all__ = ["IN_PLACE", "MECHANISMS", "End", "connect", "packed", "pipe", "unpacked"]
 
-SHM_MARGIN_BYTES = 1 << 20  # left free in shared memory, for others
 _HEAD_BYTES = 8
 _READ_BYTES = 1 << 16  # as much as a pipe holds: with a smaller buffer a message of that size takes more system calls
-_SHM = "/dev/shm"  # noqa: S108 - the system's shared memory, not a temporary file
 _PICKLE = 5
 _GONE = "the other end of the channel has gone"
 
@@ -286,7 +283,7 @@ def _put(memory: memoryview, data: bytes | memoryview) -> None:
 
 def _in_place(held: ExitStack, between: str, room_bytes: int) -> _Ends:
     """One piece of shared memory: who receives reads it where it lies."""
-    memory = _segment(held, between, room_bytes)
+    memory = segment(held, between, room_bytes)
     left, right = _pipe_files(held)
     return _pointing(held, left, memory), _pointing(held, right, memory)
 
@@ -329,61 +326,6 @@ def _release(views: dict[int, memoryview]) -> None:
         view.release()
 
 
-def _segment(held: ExitStack, between: str, room_bytes: int) -> memoryview:
-    """Memory of one process for its threads; a named segment for processes, unlinked at the end."""
-    if between == "threads":
-        return memoryview(bytearray(room_bytes))
-    from multiprocessing.shared_memory import SharedMemory
-
-    _check_room(room_bytes)
-    segment = SharedMemory(create=True, size=room_bytes)
-    held.callback(segment.unlink)
-    held.callback(segment.close)
-    _reserve(segment.name, room_bytes)
-    memory = memoryview(cast("Any", segment.buf))
-    held.callback(memory.release)
-    return memory
-
-
-def _check_room(room_bytes: int) -> None:
-    try:
-        found = os.statvfs(_SHM)
-    except OSError:
-        return  # no such folder: the system tells when it has no room
-    free_bytes = found.f_bavail * found.f_frsize
-    if room_bytes + SHM_MARGIN_BYTES > free_bytes:
-        raise _no_room(room_bytes, f"{free_bytes:,}")
-
-
-def _reserve(name: str, room_bytes: int) -> None:
-    """Take the memory of a segment now: one that is only promised kills whoever writes where there is none."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        descriptor = os.open(os.path.join(_SHM, name.lstrip("/")), os.O_RDWR)
-    except OSError:
-        return  # it lies elsewhere
-    try:
-        os.posix_fallocate(descriptor, 0, room_bytes)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise _no_room(room_bytes, "fewer") from error
-    finally:
-        os.close(descriptor)
-
-
-def _no_room(room_bytes: int, free: str) -> NotHere:
-    return NotHere(
-        f"no room in {_SHM}: {room_bytes:,} bytes are needed and {free} are free; choose a smaller "
-        "payload, or give the container more (--shm-size)"
-    )
-
-
-def _mapped(_held: ExitStack, _between: str, room_bytes: int) -> memoryview:
-    """Memory without a name that forks share; it is gone when the last of them has ended."""
-    return memoryview(mmap.mmap(-1, room_bytes))
-
-
 IN_PLACE = "memory in place"
 MECHANISMS: dict[str, Callable[[ExitStack, str, int], _Ends]] = {
     "pipe": _pipes,
@@ -392,7 +334,7 @@ MECHANISMS: dict[str, Callable[[ExitStack, str, int], _Ends]] = {
     "Pipe": _connections,
     "Queue": _queues,
     "SimpleQueue": _simple_queues,
-    "memory copied": partial(_copied, _segment),
-    "mmap copied": partial(_copied, _mapped),
+    "memory copied": partial(_copied, segment),
+    "mmap copied": partial(_copied, mapped),
     IN_PLACE: _in_place,
 }
