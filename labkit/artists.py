@@ -108,17 +108,17 @@ def pairs(ax: Axes, rows: Mapping[str, Sequence[Row]], names: Sequence[tuple[str
     Args:
         ax: Where to draw; set the scale and the limits of the x axis before.
         rows: For each label its rows; the texts of all stand on the right, one after another.
-        names: The kinds of worker, in the order of the texts; all but the first are drawn hollow.
+        names: The kinds of worker, in the order of the texts; the rows of all but the first are hollow ones.
     """
     shown: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
     for y, row in enumerate(rows.values()):
         found = [_estimate(one.values) for one in row]
         ax.plot([each.middle for each in found], [y] * len(found), "-", color="0.75", linewidth=3, zorder=1)
-        for n, (one, (middle, low, high)) in enumerate(zip(row, found, strict=True)):
-            color, face = one.look.color, "white" if n else one.look.color
+        for one, (middle, low, high) in zip(row, found, strict=True):
+            color, face = one.look.color, "white" if one.hollow else one.look.color
             ax.plot([low, high], [y, y], color=color, linewidth=6, alpha=0.4, solid_capstyle="round", zorder=2)
             mark: dict[str, Any] = {"color": color, "markerfacecolor": face, "markeredgewidth": 2.5}
-            ax.plot([middle], [y], one.look.marker, markersize=11 - n, zorder=3, clip_on=False, **mark)
+            ax.plot([middle], [y], one.look.marker, markersize=11 - one.hollow, zorder=3, clip_on=False, **mark)
         text = "   ".join(one.text for one in row)
         ax.annotate(text, (1.03, y), color="0.15", fontsize=_TEXT, fontweight="bold", **shown)
     for n, (name, look) in enumerate(names):

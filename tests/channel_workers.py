@@ -19,6 +19,7 @@ from functools import lru_cache, partial
 from labkit.child import channels
 from labkit.child import exchange as exchanges
 from labkit.child.channels import IN_PLACE, MECHANISMS, connect
+from labkit.child.emit import emit
 from labkit.child.exchange import exchange
 from labkit.child.partner import beside
 from labkit.child.payloads import payload
@@ -221,7 +222,10 @@ def both_send(mechanism, between, size):
         with beside(between, work, mine=[near.close], its=[far.close]) as partner:
             partner.order("go")
             partner.answer()
-            near.send(sealed(size, 1))
+            value = sealed(size, 1)
+            emit("note", "sends")
+            near.send(value)
+            emit("note", "has sent")
             return [number_in(bytes(near.receive())), partner.answer()]
 
 

@@ -1,20 +1,32 @@
 """The lessons as a student meets them: a real JupyterLab in a real browser, by keyboard, and once by mouse.
 
-Cells, answers and questions are those of the lessons: nothing is written twice. A sleep or the number of runs makes
-certain what a test waits for; nothing depends on luck. To start a kernel takes longest, so each notebook serves much.
+A sleep or the number of runs makes certain what a test waits for; nothing depends on luck. What they open is made in
+lesson_books.py. To start a kernel takes longest, so each notebook serves much.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import lab_browser
 import pytest
+from lesson_books import (
+    BENCHES,
+    BOOKS,
+    CHECKOUT,
+    NOWHERE,
+    STEPPED,
+    answered,
+    cells_of,
+    exchanged,
+    first_exercise,
+    notebooks,
+    stepped,
+    variable,
+)
 
 from labkit.course.lessons import lesson_of
 from labkit.experiments import experiment
@@ -25,28 +37,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("orphans_in_sight")]
 
-CHECKOUT = Path(__file__).parent.parent
-BOOKS = {"lost_updates": "06_lost_updates.ipynb", "deadlock": "10_deadlock.ipynb", "gil": "05_gil.ipynb"}
-STEPPED = {"lost_updates": 0, "deadlock": 0, "gil": 2}  # an exercise of each lesson whose wrong answers show a schedule
 LIMIT_MS = 60_000
 BUSY_CORES = 0.5  # a deadlock uses none; the watch that looks at it, a little
-SETUP = """
-import labkit as lab
-from labkit.course import predictions, progress
-from labkit.course.standing import standings
-""".strip()
-# One arm with little to do. Each slider begins at its left end, and ends there.
-BENCHES = {
-    "lost updates": "threads",
-    "deadlock": "same order",
-    "philosophers": "waiter",
-    "cpu bound": "threads",
-    "waiting": "threads",
-    "worker cost": "thread",
-    "convoy": "threads",
-}
-NOWHERE = "3.99"  # a version that is installed nowhere
 LIVE_RUNS, LIVE_WAYS = 12, 4
+CARRIED_RUNS = 8  # of as many, if one mechanism of three cannot carry the payload
 # Keep each picture that comes: how many runs the page says have ended, and the alt text of what it shows of them.
 WATCH = """([total, number]) => {
   window.labkitSeen = [];
@@ -58,84 +52,6 @@ WATCH = """([total, number]) => {
   };
   new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
-
-
-# ------------------------------------------------------------------------------------------------- the notebooks
-def cells_of(slug, *ids):
-    """Return the sources of cells of a lesson, by their ids."""
-    found = json.loads((CHECKOUT / "notebooks" / BOOKS[slug]).read_text(encoding="utf-8"))["cells"]
-    sources = {cell["id"]: "".join(cell["source"]) for cell in found}
-    return [sources[one] for one in ids]
-
-
-def first_exercise(slug):
-    return lesson_of(slug).exercises[0]
-
-
-def stepped(slug):
-    return lesson_of(slug).exercises[STEPPED[slug]]
-
-
-def answered(asked, source):
-    return f'{source}\n\nlab.exercise("{asked.id}")'
-
-
-def variable(name):
-    return name.replace(" ", "_")
-
-
-def bench_of(name):
-    start = {key: values[0] for key, values in experiment(name).sweep.items()}
-    return f'{variable(name)} = lab.bench("{name}", arms=["{BENCHES[name]}"], repeats=1, **{start})\n{variable(name)}'
-
-
-def long_bench():
-    """Return a bench that begins with little to do; with more iterations it holds locks for six seconds at least."""
-    arms = 'arms=["opposite order", "same order"]'
-    return f'panel = lab.bench("deadlock", {arms}, iterations=1, hold_s=0.001, repeats=3)\npanel'
-
-
-def bench_of_pythons():
-    """Return a bench that begins on this notebook's interpreter, and asks for one that is nowhere."""
-    options = f'pythons=["own", "{NOWHERE}"], arms=["threads"], repeats=1, workers=1'
-    return f'panel = lab.bench("cpu bound", {options})\npanel'
-
-
-def live():
-    """Return a measurement of some seconds: each run computes for a while, and that cannot be hurried."""
-    return 'lab.measure("cpu bound", arms=["threads", "processes"], workers=[1, 2], repeats=3)'
-
-
-def incident():
-    """Return the cells of the incident, with a deadline that is not waited for."""
-    *before, start = cells_of("deadlock", "incident-code", "incident-more", "incident-run")
-    longer = start.replace("deadline_s=3", "deadline_s=60")
-    assert longer != start
-    return [*before, longer]
-
-
-def measured():
-    """Return a measurement that answers a prediction, and a claim: `sleep(0)` in the window loses on every build."""
-    return 'lab.measure("lost updates", arms=["threads"], body=["counter += 1", "read, sleep(0), write"], rounds=1)'
-
-
-def notebooks():
-    wrong = answered(first_exercise("lost_updates"), first_exercise("lost_updates").wrong[0].source)
-    room = ("incident-code", "incident-more", "incident-notes", "run-explore", "predict-load")
-    return {
-        "exercises": [SETUP, *(answered(asked, asked.stub) for asked in map(stepped, BOOKS))],
-        "predicted": [SETUP, answered(first_exercise("gil"), first_exercise("gil").stub), live()],
-        "asked": [
-            SETUP,
-            *cells_of("lost_updates", "claims-table", "predict-plain"),
-            measured(),
-            *cells_of("deadlock", "quiz"),
-        ],
-        "benches": [SETUP, *map(bench_of, BENCHES)],
-        "pythons": [SETUP, bench_of_pythons()],
-        "stops": [*incident(), long_bench()],
-        "room": [SETUP, *cells_of("deadlock", *room), wrong, *cells_of("deadlock", "quiz"), "lab.present()"],
-    }
 
 
 @pytest.fixture(scope="module")
@@ -188,10 +104,17 @@ def press(place, key):
 
 
 # ------------------------------------------------------------------------------------------------------ exercises
+def test_each_lesson_that_shows_schedules_is_stepped_through():
+    shows = {
+        slug for slug in BOOKS for asked in lesson_of(slug).exercises if any(answer.shown for answer in asked.wrong)
+    }
+    assert set(STEPPED) == shows
+
+
 def test_exercises_are_answered_wrongly_and_rightly(desk):
     desk.open_notebook("exercises.ipynb")
     desk.run_all()
-    cells = {slug: desk.cell(number) for number, slug in enumerate(BOOKS, 1)}
+    cells = {slug: desk.cell(number) for number, slug in enumerate(STEPPED, 1)}
     for number, (slug, cell) in enumerate(cells.items(), 1):
         asked = stepped(slug)
         status(cell, "Not yet").wait_for(timeout=LIMIT_MS)
@@ -217,13 +140,18 @@ def answer_wrongly(desk, cell, number, asked):
     assert plain(wrong.message) in cell.get_by_role("status").first.inner_text()
     assert desk.ask_kernel("Out[max(Out)].state") == "'wrong'"
     step_both_ways(cell.get_by_role("group", name="Stepper"))
+    unfold(cell, asked)
+
+
+def unfold(cell, asked):
+    """Open a hint and the solution: after a try they are there, and folded."""
     hint = cell.get_by_text(plain(asked.hints[0]))
     assert not hint.is_visible()
     press(cell.get_by_text("Hint 1 of 3"), "Enter")
     hint.wait_for(timeout=LIMIT_MS)
     assert not cell.get_by_text(plain(asked.hints[1])).is_visible()
     solution = cell.locator("details", has_text="One right answer").locator("pre")
-    assert not solution.is_visible()  # it is there after a try, and folded
+    assert not solution.is_visible()
     press(cell.get_by_text("One right answer"), "Space")
     assert solution.inner_text().strip() == asked.solution.strip()
 
@@ -294,9 +222,15 @@ def compared(cell):
 def test_a_picture_fills_in_while_it_is_measured(desk):
     desk.open_notebook("predicted.ipynb")
     desk.run_cell(0)
-    desk.page.evaluate(WATCH, [LIVE_RUNS, 2])
-    desk.run_cell(2)
-    cell = desk.cell(2)
+    fills_in(desk, 2, left_out=0)
+    in_both_themes(desk, "live", desk.cell(2))
+
+
+def fills_in(desk, number, *, left_out):
+    """Run a cell that measures, and see its picture grow: it holds the runs that have ended and are not left out."""
+    desk.page.evaluate(WATCH, [LIVE_RUNS, number])
+    desk.run_cell(number)
+    cell = desk.cell(number)
     cell.get_by_text(f"{LIVE_RUNS} runs in ").wait_for(timeout=LIMIT_MS)
     seen = desk.page.evaluate("labkitSeen")
     said = [words for words, _ in seen]
@@ -304,15 +238,18 @@ def test_a_picture_fills_in_while_it_is_measured(desk):
     assert counts == sorted(set(counts))
     assert len(counts) >= 3, said
     assert all(re.search("about [0-9]+ s left$", words) for words in said)
-    for count, (_, alt) in zip(counts, seen, strict=True):  # the picture holds the runs that have ended
-        assert sum(map(int, re.findall("in ([0-9]+) run", alt))) == count
+    drawn = [drawn_runs(alt) for _, alt in seen]
+    assert drawn == sorted(drawn)
+    assert all(count - left_out <= runs <= count for count, runs in zip(counts, drawn, strict=True))
     ways = [len(re.findall("in [0-9]+ run", alt)) for _, alt in seen]  # an arm with a setting each
     assert ways == sorted(ways)
     assert ways[0] < ways[-1] == LIVE_WAYS
     assert cell.get_by_role("progressbar").count() == 0
-    alt = cell.get_by_role("img").last.get_attribute("alt")
-    assert sum(map(int, re.findall("in ([0-9]+) run", alt))) == LIVE_RUNS
-    in_both_themes(desk, "live", cell)
+    assert drawn_runs(cell.get_by_role("img").last.get_attribute("alt")) == LIVE_RUNS - left_out
+
+
+def drawn_runs(alt):
+    return sum(map(int, re.findall("in ([0-9]+) run", alt)))
 
 
 # ------------------------------------------------------------------------------- predictions, claims and questions
@@ -514,6 +451,55 @@ def stop_the_bench(desk, cell):
     status(cell, "6 runs in").wait_for(timeout=LIMIT_MS)
     assert desk.ask_kernel("{run.trial.params['iterations'] for run in panel.latest}") == "{1}"
     assert desk.ask_kernel("[name for run in panel.runs for name in run.receipt.processes_left]") == "[]"
+
+
+# ---------------------------------------------------------------------------------------- what is sent and counted
+def test_messages_block_each_other_are_counted_and_cannot_carry_all(desk):
+    desk.open_notebook("messages.ipynb")
+    exercises, last = lesson_of("ipc").exercises, len(notebooks()["messages"]) - 1
+    for number in range(last):  # the first goes on while the others run
+        desk.run_cell(number)
+    ended_at_its_deadline(desk, desk.cell(0))
+    for number, asked in enumerate(exercises, 1):
+        counted_wrongly_and_rightly(desk, number, asked)
+    fills_in(desk, last, left_out=LIVE_RUNS - CARRIED_RUNS)
+    for arm in ("threads", "processes"):
+        cell_says = desk.cell(last).get_by_text(re.compile(f"^{arm} cannot be run here: .*only bytes and arrays"))
+        assert cell_says.count() == 1
+    in_both_themes(desk, "messages", *map(desk.cell, range(last + 1)))
+
+
+def ended_at_its_deadline(desk, cell):
+    """Read where both ends send and nobody reads, after the run was ended."""
+    line = 1 + exchanged().splitlines().index("    ours.send(report)")
+    stood = f"thread MainThread waits for the connection ours, line {line} of cell"
+    cell.get_by_text(f"The run of reports ran past its deadline of 5 s and was ended: {stood}").wait_for(
+        timeout=LIMIT_MS
+    )
+    cpu = cell.get_by_role("img", name=re.compile("^CPU used over ")).get_attribute("aria-label")
+    assert float(re.search("([0-9.]+) cores at the last look", cpu)[1]) < BUSY_CORES
+    assert "connection ours" in cell.get_by_role("table").first.inner_text()
+    run = "Out[1].wait()"
+    found = desk.ask_kernel(f"({run}.ending.name, {run}.receipt.clean, {run}.receipt.processes_left)")
+    assert found == "('TIMED_OUT', True, ())"
+
+
+def counted_wrongly_and_rightly(desk, number, asked):
+    """Type a known-wrong answer, and then the right one; each with a table of what was measured, or counted."""
+    cell, (wrong, *_) = desk.cell(number), asked.wrong
+    status(cell, "Not yet").wait_for(timeout=LIMIT_MS)
+    desk.type_cell(number, answered(asked, wrong.source))
+    status(cell, "Wrong").wait_for(timeout=LIMIT_MS)
+    assert plain(wrong.message) in cell.get_by_role("status").first.inner_text()
+    assert cell.get_by_role("group", name="Stepper").count() == 0
+    looks = [cell.get_by_role("table").inner_text()]
+    unfold(cell, asked)
+    desk.type_cell(number, answered(asked, asked.solution))
+    status(cell, f"Right, as {'measured here' if number == 1 else 'counted'}").wait_for(timeout=LIMIT_MS)
+    looks.append(cell.get_by_role("table").inner_text())
+    assert looks[0] != looks[1]
+    assert [look.count("✘ no") for look in looks] == ([1, 0] if number == 1 else [0, 0])
+    assert desk.ask_kernel("(Out[max(Out)].state, Out[max(Out)].tries)") == "('proved', 2)"
 
 
 # ------------------------------------------------------------------------------------------------------ in a room

@@ -133,7 +133,12 @@ def test_both_ends_may_send_at_once_where_sending_does_not_wait():
 
 def test_both_ends_that_send_before_they_receive_wait_for_ever_if_there_is_no_room():
     """How much room there is, the system says: a channel that takes all finishes, and one that does not never does."""
-    runs = all_at_once(sending(MAY_WAIT, MIB), 1.5)
+    runs, late = {}, MAY_WAIT
+    for deadline_s in (1.5, 6.0, 20.0):  # more time for those only that a busy machine did not let come so far
+        runs |= all_at_once(sending(late, MIB), deadline_s)
+        late = [one for one in late if not told_enough(runs[one])]
+        if not late:
+            break
     for (mechanism, between), run in runs.items():
         assert run.ending in (Ending.FINISHED, Ending.TIMED_OUT), run
         if room_of(mechanism) < MIB // 2:  # TCP may find more on its way: clearly too little, or clearly enough
@@ -145,6 +150,12 @@ def test_both_ends_that_send_before_they_receive_wait_for_ever_if_there_is_no_ro
             assert run.result == {"value": [2, 1]}
         assert clean(run)
     assert runs["pipe", "processes"].ending is Ending.TIMED_OUT  # 64 KiB
+
+
+def told_enough(run):
+    """Return True if a run has finished, or began to send and did not come to an end of that."""
+    said = {event.name for event in run.events}
+    return run.ending is not Ending.TIMED_OUT or ("sends" in said and "has sent" not in said)
 
 
 def sending_line():
@@ -271,7 +282,7 @@ def test_the_messages_are_counted_exactly(between):
 # ---------------------------------------------------------------------------------------------------- bad input
 def test_what_cannot_be_had_is_said_and_nothing_is_left():
     told, left = bare("refusals")
-    room = "NotHere: no room in /dev/shm: 1,048,576 bytes are needed and 409,600 are free; choose a smaller payload"
+    room = "NotHere: no room in /dev/shm: 2,097,152 bytes are needed and 409,600 are free; choose a smaller payload"
     for mechanism in ("memory copied", IN_PLACE):
         assert told.pop(f"{mechanism}, little room").startswith(room)
         assert told.pop(f"{mechanism}, threads") == ""
@@ -280,7 +291,7 @@ def test_what_cannot_be_had_is_said_and_nothing_is_left():
         assert told.pop(f"{what}, no fork") == "NotHere: this system cannot fork a process"
     assert told.pop("threads, no fork") == ""
     assert told.pop("no UNIX sockets") == "NotHere: this system has no UNIX sockets"
-    assert told.pop("no loopback").startswith("NotHere: this system gives no TCP connection on loopback: [Errno 99]")
+    assert told.pop("no loopback").startswith("NotHere: this system gives no TCP between threads: [Errno 99]")
     assert told.pop("fork fails").startswith("BlockingIOError")
     assert told.pop("no pickle") == "TypeError: cannot pickle '_thread.lock' object"
     assert told.pop("long list").startswith("NotHere: a list of dicts of 8,388,609 bytes takes more memory than a run")

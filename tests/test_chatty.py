@@ -121,6 +121,12 @@ def pair(batch=1, messages=100, *, extra_s=25e-6, repeats=3):
     return both + runs("direct call", batch, messages, repeats=repeats)
 
 
+def late(made):
+    """Let processes take a second for each item by the clock, beside a busy neighbour: no verdict may go by that."""
+    slow = dict.fromkeys(("item_s", "message_s", "request_s"), 1.0)
+    return [replace(run, result=run.result | slow) if run.trial.arm == "processes" else run for run in made]
+
+
 UNFINISHED = [replace(run, ending=Ending.TIMED_OUT, result={}) for run in pair(4000)]
 
 
@@ -128,9 +134,12 @@ UNFINISHED = [replace(run, ending=Ending.TIMED_OUT, result={}) for run in pair(4
     ("made", "claim", "outcome", "words"),
     [
         (pair() + pair(4000), ONE_BY_ONE, "holds", "Asked for 1 item in a message, a process takes 101 times"),
-        (pair() + pair(100) + pair(4000), ONE_BY_ONE, "holds", "asked for 4,000 items, 1.19 times as long"),
+        (pair() + pair(100) + pair(4000), ONE_BY_ONE, "holds", "asked for 4,000 items, 1.19 times."),
         (pair() + pair(4000) + pair(messages=1), ONE_BY_ONE, "holds", "101 times"),
-        (pair() + pair(4000) + runs("threads"), ONE_BY_ONE, "holds", "101 times"),
+        (pair() + pair(4000) + runs("threads", extra_s=30e-6), ONE_BY_ONE, "holds", "121 times: messages cost, with"),
+        (pair() + pair(4000) + runs("threads"), ONE_BY_ONE, "holds", "take 1 times: the border between processes cost"),
+        (pair() + pair(4000) + runs("threads", extra_s=2.25e-6), ONE_BY_ONE, "holds", "of 1 item take 10 times."),
+        (pair() + pair(4000) + runs("threads", repeats=2), ONE_BY_ONE, "holds", "asked for 4,000 items, 1.19 times."),
         (pair(extra_s=1e-6) + pair(4000), ONE_BY_ONE, "does not hold", "takes 5 times"),
         (pair() + pair(4000, extra_s=1.0), ONE_BY_ONE, "does not hold", "101 times"),
         (pair(extra_s=2.25e-6) + pair(4000), ONE_BY_ONE, "too close to call", "takes 10 times"),
@@ -140,18 +149,33 @@ UNFINISHED = [replace(run, ending=Ending.TIMED_OUT, result={}) for run in pair(4
         (pair() + pair(4000, repeats=2), ONE_BY_ONE, "cannot be measured here", "not measured yet"),
         (pair() + UNFINISHED, ONE_BY_ONE, "cannot be measured here", "not measured yet"),
         (pair() + runs("processes", 4000), ONE_BY_ONE, "cannot be measured here", "not measured yet"),
-        (pair(messages=1) + pair(messages=1000), ADDS_UP, "holds", "a million take 25.2 s longer"),
+        (pair(messages=1) + pair(messages=1000), ADDS_UP, "holds", "a million take 25.2 s more"),
         (pair(messages=1) + pair(messages=1000), ADDS_UP, "holds", "1,000 times the messages took 1,000 times"),
         (pair(messages=1) + pair(messages=100) + pair(4000, 10), ADDS_UP, "holds", "100 times the messages took 100"),
-        (pair(messages=1, extra_s=60e-6) + pair(messages=1000, extra_s=11e-6), ADDS_UP, "holds", "took 187 times"),
+        (late(pair(extra_s=1e-6)) + pair(4000), ONE_BY_ONE, "does not hold", "takes 5 times"),
+        (late(pair(messages=1)) + pair(messages=1000), ADDS_UP, "holds", "took 1,000 times the CPU time"),
+        (pair(messages=1, extra_s=2e-6) + pair(messages=100, extra_s=2e-6), ADDS_UP, "holds", "a million take 2.02 s"),
+        (pair(messages=1, extra_s=5e-7) + pair(messages=100, extra_s=5e-7), ADDS_UP, "does not hold", "505 ms more"),
         (
-            pair(messages=1, extra_s=1e-8) + pair(messages=100, extra_s=1e-8),
+            pair(messages=1, extra_s=1e-6) + pair(messages=100, extra_s=1e-6),
+            ADDS_UP,
+            "too close to call",
+            "1.01 s more",
+        ),
+        (pair(messages=1, extra_s=30e-6) + pair(messages=1000, extra_s=18e-6), ADDS_UP, "holds", "took 603 times"),
+        (
+            pair(messages=1, extra_s=30e-6) + pair(messages=1000, extra_s=12e-6),
             ADDS_UP,
             "does not hold",
-            "10.1 ms longer",
+            "took 405 times",
         ),
-        (pair(messages=1, extra_s=1.0) + pair(messages=1000), ADDS_UP, "does not hold", "took 0 times"),
-        (pair(messages=1, extra_s=1e-7) + pair(messages=1000, extra_s=1e-7), ADDS_UP, "too close to call", "101 ms"),
+        (pair(messages=1, extra_s=12e-6) + pair(messages=1000, extra_s=30e-6), ADDS_UP, "does not hold", "took 2,469 "),
+        (
+            pair(messages=1, extra_s=30e-6) + pair(messages=1000, extra_s=14.9e-6),
+            ADDS_UP,
+            "too close to call",
+            "took 501 times",
+        ),
         (pair(messages=1) + pair(messages=10), ADDS_UP, "cannot be measured here", "not measured yet"),
         (pair(messages=1) + pair(10, messages=1000), ADDS_UP, "cannot be measured here", "not measured yet"),
         (pair(messages=1) + pair(messages=1000, repeats=2), ADDS_UP, "cannot be measured here", "not measured yet"),
@@ -166,6 +190,30 @@ def test_the_claims_are_judged_by_a_process_beside_calls_of_the_same_setting(mad
         assert verdict.low <= verdict.effect <= verdict.high
         assert verdict.runs_count == 12
         assert verdict.unit
+
+
+def test_a_run_whose_cpu_clock_stood_still_does_not_count():
+    made = [*pair(), *pair(4000)]
+    still = [replace(made[3], result=made[3].result | {"cpu_per_item_s": 0.0})]
+    verdict = ledger.judge(CHATTY, frame(made + still))[ONE_BY_ONE]
+    assert (verdict.outcome, verdict.runs_count) == ("holds", 12)
+    verdict = ledger.judge(CHATTY, frame(made[:3] + made[4:] + still))[ONE_BY_ONE]
+    assert verdict.outcome == "cannot be measured here"
+
+
+def test_calls_and_messages_share_one_core(monkeypatch):
+    before, within = os.sched_getaffinity(0), set()
+    true = service.prices
+
+    def told(items):
+        within.add(frozenset(os.sched_getaffinity(0)))
+        return true(items)
+
+    monkeypatch.setattr(service, "prices", told)
+    service.by_calls(1, 1, window_s=0.0)
+    service.by_messages("threads", 1, 1, window_s=0.0)
+    assert within == {frozenset({max(before)})}
+    assert os.sched_getaffinity(0) == before
 
 
 def test_an_empty_table_gives_no_verdict():

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from ipc_faults import side_is_killed
 from test_arms import call, start
 from test_experiments import MACHINE, drawn
 from test_waiting import ONE_EACH
@@ -15,6 +16,7 @@ from labkit.child import talk
 from labkit.child.cores import usable
 from labkit.experiments import experiment
 from labkit.model import Ending, Run, Trial
+from labkit.runs import supervise
 from labkit.runs.plan import plan
 from labkit.runs.supervise import begin
 from labkit.tables import frame
@@ -76,6 +78,25 @@ def test_a_wrong_price_is_an_exception_in_the_arm_and_does_not_hang(arm):
     assert "do not add up" in done.stderr
 
 
+KILLS = {"who asks": ("_ask_until", 1), "who tells": ("prices", 2)}  # each after the round has begun
+
+
+def test_a_side_that_is_killed_is_seen_at_once_and_not_at_the_deadline():
+    ways = [(who, mechanism, pairs) for who in KILLS for mechanism, pairs in (("pipe", 2), ("TCP", 1), ("Queue", 2))]
+    live = {}
+    for who, mechanism, pairs in ways:
+        params = {"mechanism": mechanism, "pairs": pairs}
+        function, call_number = KILLS[who]
+        params = {"kills": f"labkit.child.talk:{function}", "call": call_number, "params": params}
+        live[who, mechanism, pairs] = supervise.start(side_is_killed, name=CORES.name, deadline_s=30, **params)
+    for way, one in live.items():
+        run = one.wait()
+        assert run.ending is Ending.RAISED, (way, run)
+        seen = ("was killed by SIGKILL", "EOFError", "ConnectionResetError", "BrokenPipeError")
+        assert any(word in run.error for word in seen), (way, run.error)
+        assert run.receipt.clean
+
+
 def test_without_fork_processes_say_so():
     told = call([asked("processes")], first="del os.fork")
     assert told == ["this system cannot fork a process"]
@@ -121,12 +142,35 @@ UNFINISHED = [replace(run, ending=Ending.TIMED_OUT, result={}) for run in runs("
     [
         (runs("processes") + CALLS, "holds", "of 2 cores: pipe 0.81 cores (40 %), and an item takes 100 times as long"),
         (runs("processes", 1.0, cores=8.0) + CALLS, "holds", "of 8 cores: pipe 1.01 cores (13 %)"),
+        (
+            runs("processes", 1.0, cores=8.0) + CALLS,
+            "holds",
+            "100 times as long as by a call. The direct call used 1.01",
+        ),
+        (
+            runs("processes", 1.0, cores=8.0) + CALLS,
+            "holds",
+            "is low because this machine has 8 cores; of the one core",
+        ),
+        (runs("processes", 1.0, cores=8.0) + CALLS, "holds", "as its sides take turns, it used 101 % by pipe."),
+        (runs("processes") + CALLS, "holds", "That is low because this machine has 2 cores; of the one core that"),
+        (
+            runs("processes", 0.3, cores=8.0) + CALLS,
+            "holds",
+            "That is low on any machine: of the one core that the pair",
+        ),
+        (
+            runs("processes", 0.2, cores=0.5) + CALLS,
+            "holds",
+            "on any machine: of the 0.5 cores that the pair could use",
+        ),
+        (runs("processes", 1.0) + CALLS, "too close to call", "1.01 cores. Of the one core that the pair could use at"),
         (runs("processes", 1.0, waited=0.6, cores=8.0) + CALLS, "holds", "(13 %)"),
         (runs("processes") + CALLS + runs("processes", 3.9, pairs=4), "holds", "pipe 0.81 cores"),
         (runs("processes") + CALLS + runs("threads", 1.9), "holds", "pipe 0.81 cores"),
         (runs("processes", 1.3) + runs("processes", mechanism="TCP") + CALLS, "holds", "TCP 0.81 cores (40 %)"),
         (runs("processes", 1.3) + CALLS, "does not hold", "pipe 1.31 cores (66 %)"),
-        (runs("processes", 0.8, cores=1.0) + CALLS, "does not hold", "of 1 cores: pipe 0.81 cores (81 %)"),
+        (runs("processes", 0.8, cores=1.0) + CALLS, "does not hold", "of 1 core: pipe 0.81 cores (81 %)"),
         (runs("processes") + runs("direct call", 1.0, item_s=20e-6), "does not hold", "takes 1 times as long"),
         (runs("processes", 0.8, waited=0.6) + CALLS, "too close to call", "pipe 0.81 cores (40 %)"),
         (runs("processes", 1.0) + CALLS, "too close to call", "pipe 1.01 cores (50 %)"),

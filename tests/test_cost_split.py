@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from ipc_faults import side_is_killed
 from test_arms import call, start
 from test_experiments import drawn, made_up
 from test_waiting import ONE_EACH
@@ -17,6 +18,7 @@ from labkit.child.split import PARTS, _Mean, _parts, _through
 from labkit.errors import NotHere
 from labkit.experiments import cost_split, experiment
 from labkit.model import Ending, Run, Trial
+from labkit.runs import supervise
 from labkit.tables import frame
 
 SPLIT = experiment("cost split")
@@ -98,6 +100,14 @@ def test_a_partner_that_fails_is_an_exception_in_the_arm():
     assert "lacking" in done.stderr
 
 
+def test_a_side_that_is_killed_is_seen_at_once_and_not_at_the_deadline():
+    kills, params = "labkit.child.switching:metered", SPLIT.defaults | {"payload": "bytes"}
+    run = supervise.run(side_is_killed, name=SPLIT.name, kills=kills, params=params, deadline_s=30)
+    assert run.ending is Ending.RAISED, run
+    assert "the partner was killed by SIGKILL" in run.error
+    assert run.receipt.clean
+
+
 @pytest.mark.parametrize("count", [1, 7])
 def test_system_calls_are_those_that_were_made(count):
     with pipe() as ends:
@@ -108,11 +118,9 @@ def test_system_calls_are_those_that_were_made(count):
 
 
 def test_a_bounce_makes_one_switch_per_message():
-    with pipe() as there, pipe() as back, switching.one_core():
-        steps = {"byte": switching.bounce(there, back, b"x")}
-        for between in ("threads", "processes"):
-            with switching.sides(between, steps) as take:
-                assert take("byte", 500).switches_count == pytest.approx(1000, rel=0.1)
+    for between in ("threads", "processes"):
+        with switching.one_core(), switching.bounce(b"x") as byte, switching.sides(between, {"byte": byte}) as take:
+            assert take("byte", 500).switches_count == pytest.approx(1000, rel=0.1)
 
 
 def test_the_parts_are_put_together_as_the_text_says():
@@ -152,30 +160,45 @@ def made(shares, *, runs=3, arm="processes", total_s=1e-3, spread=0.0, **params)
     return found
 
 
+SMALL = made((20, 0, 20, 40), size_bytes=8)
+
+
 @pytest.mark.parametrize(
     ("runs", "outcome", "words"),
     [
-        (made((80, 10, 2, 1)), "holds", "1 ms with a list of dicts of 64 KiB: serialization 80 %, copy 10 %"),
+        (made((80, 10, 2, 2)), "holds", "serialization 80 % of 1 ms with a list of dicts of 64 KiB; copy 10 % of"),
         (made((80, 10, 2, 1), payload="bytes"), "cannot be measured here", "not measured yet."),
         (made((80, 10, 2, 1), arm="threads"), "cannot be measured here", "not measured yet."),
         (made((80, 10, 2, 1), runs=2), "cannot be measured here", "not measured yet."),
-        (made((80, 10, 2, 0.5), spread=1), "too close to call", "context switch 0.5 %"),
-        (made((80, 0, 2, 1)), "does not hold", "No trace of copy."),
-        (made((80, 0, 2, -1)), "does not hold", "No trace of copy and context switch."),
-        # The clearest message decides: a small one has nothing to copy.
-        (made((20, 0, 20, 40), size_bytes=8) + made((80, 10, 2, 1)), "holds", "1 ms with a list of dicts of 8 B"),
-        (made((20, 0, 20, 40), size_bytes=8) + made((80, 10, 2, 1), runs=1), "does not hold", "No trace of copy."),
+        (made((80, 10, 2, 1.5), spread=1), "too close to call", "context switch 1.5 %"),
+        (made((80, 10, 2, 1)), "too close to call", "context switch 1 %"),
+        (made((80, 0, 2, 2)), "does not hold", "Less than 1 % of any for copy."),
+        (made((80, 0.9, 2, -1)), "does not hold", "Less than 1 % of any for copy and context switch."),
+        # Of each part the message counts in which it is largest: a small one has nothing to copy.
+        (
+            SMALL + made((80, 10, 2, 0.1)),
+            "holds",
+            "copy 10 % of 1 ms with a list of dicts of 64 KiB; kernel transition 20",
+        ),
+        (
+            SMALL + made((80, 10, 2, 0.1)),
+            "holds",
+            "context switch 40 % of 1 ms with a list of dicts of 8 B; left over 20",
+        ),
+        (SMALL + made((80, 10, 2, 1), runs=1), "does not hold", "Less than 1 % of any for copy."),
+        (SMALL + made((0, 50, 2, 1), payload="bytes"), "holds", "copy 50 % of 1 ms with bytes of 64 KiB"),
+        (SMALL + made((20, 1.5, 20, 40), spread=1), "too close to call", "copy 1.5 %"),
         (made((30, 30, 5, 15), payload="array") + made((1, 1, 1, 1), payload="int"), "holds", "an array of 64 KiB"),
     ],
 )
-def test_the_verdict_needs_every_part_of_one_message(runs, outcome, words):
+def test_the_verdict_needs_every_part_of_some_message(runs, outcome, words):
     verdict = ledger.judge(SPLIT, frame(runs))["ipc.components"]
     assert verdict.outcome == outcome
     assert words in verdict.sentence
     assert bool(verdict.reason) == (outcome in ("cannot be measured here", "too close to call"))
     if verdict.effect is not None:
         assert verdict.low <= verdict.effect <= verdict.high
-        assert verdict.unit.startswith("% of a message")
+        assert verdict.unit.startswith("% of the message in which")
 
 
 def test_the_picture_shows_one_run_whose_parts_add_up():

@@ -13,6 +13,7 @@ from dataclasses import replace
 from shutil import which
 
 import pytest
+from ipc_faults import side_is_killed
 from test_arms import call
 from test_experiments import drawn, made_up
 
@@ -22,6 +23,7 @@ from labkit.errors import NotHere
 from labkit.experiments import experiment
 from labkit.experiments.ping_pong import _TRIPS
 from labkit.model import Ending
+from labkit.runs import supervise
 from labkit.runs.plan import plan
 from labkit.runs.supervise import begin
 
@@ -172,6 +174,15 @@ def test_a_partner_that_fails_is_an_error():
     for between in ("threads", "processes"):
         with pytest.raises(RuntimeError, match="dropped the ball"), switching.sides(between, steps) as take:
             take("drop", 1)
+
+
+@pytest.mark.parametrize("placement", GAME.sweep["placement"])
+def test_a_side_that_is_killed_is_seen_at_once_and_not_at_the_deadline(placement):
+    kills, params = "labkit.child.switching:metered", {"placement": placement}
+    run = supervise.run(side_is_killed, name=GAME.name, kills=kills, params=params, deadline_s=30)
+    assert run.ending is Ending.RAISED, run
+    assert "the partner was killed by SIGKILL" in run.error
+    assert run.receipt.clean
 
 
 def shown(runs):

@@ -72,7 +72,11 @@ def connect(mechanism: str, *, between: str, room_bytes: int) -> Iterator[_Ends]
     if between == "processes" and not hasattr(os, "fork"):
         raise NotHere("this system cannot fork a process")
     with ExitStack() as held:
-        yield MECHANISMS[mechanism](held, between, room_bytes)
+        try:
+            ends = MECHANISMS[mechanism](held, between, room_bytes)
+        except (OSError, ImportError) as error:  # no semaphores, no descriptors, a read-only /dev/shm
+            raise NotHere(f"this system gives no {mechanism} between {between}: {error}") from error
+        yield ends
 
 
 def packed(value: Any) -> bytes:
@@ -175,15 +179,12 @@ def _unix_sockets(held: ExitStack, _between: str, _room_bytes: int) -> _Ends:
 
 def _tcp(held: ExitStack, _between: str, _room_bytes: int) -> _Ends:
     """A connection on the loopback device, which sends small messages at once."""
-    try:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            left = held.enter_context(socket.create_connection(server.getsockname()))
-            right, peer = server.accept()
-            if peer != left.getsockname():
-                right.close()
-                raise NotHere(f"somebody else connected to this run's own port: {peer}")
-    except OSError as error:
-        raise NotHere(f"this system gives no TCP connection on loopback: {error}") from error
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        left = held.enter_context(socket.create_connection(server.getsockname()))
+        right, peer = server.accept()
+        if peer != left.getsockname():
+            right.close()
+            raise NotHere(f"somebody else connected to this run's own port: {peer}")
     for end in (left, right):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return _sockets(held, left, right)

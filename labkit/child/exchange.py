@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.child.channels import IN_PLACE, connect, packed
 from labkit.child.cores import on_one_core
 from labkit.child.partner import beside
+from labkit.errors import NotHere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from labkit.child.partner import Partner
     from labkit.model import Json
 
-__all__ = ["exchange"]
+__all__ = ["calls", "exchange"]
 
 _WARM_S = 0.01  # caches, and a resource tracker that starts meanwhile
 _MARGIN_BYTES = 256  # what pickle may add
 _LAST = b"the last message"
 _CHANGED = "a message was changed on its way, or is not the one that was due"
+_CALLS = 2000  # between two looks at the clock
 _STREAM_BYTES = 64 << 20  # in one direction at most: a queue without bounds holds them all
 
 
@@ -49,7 +51,7 @@ def exchange(mechanism: str, between: str, value: Any, *, window_s: float, pinne
         between: ``"threads"`` or ``"processes"``.
         value: What every message carries.
         window_s: How long the round trips take, in seconds; at least one is made, whatever it takes.
-        pinned: True lets both sides share one core, where the system can do that.
+        pinned: True lets both sides share one core.
 
     Returns:
         ``latency_s``, half of a round trip; ``cpu_per_message_s`` and ``switches_count``, of both sides for one message
@@ -57,7 +59,7 @@ def exchange(mechanism: str, between: str, value: Any, *, window_s: float, pinne
         ``messages_count``.
 
     Raises:
-        NotHere: If this system lacks the mechanism, or has no room for the value.
+        NotHere: If this system lacks the mechanism, has no room for the value, or cannot keep both sides on one core.
         RuntimeError: If a message was changed or doubled, or the partner failed.
     """
     size_bytes = len(packed(value))
@@ -66,7 +68,7 @@ def exchange(mechanism: str, between: str, value: Any, *, window_s: float, pinne
     channel = connect(mechanism, between=between, room_bytes=size_bytes + _MARGIN_BYTES)
     with (
         channel as (near, far),
-        on_one_core() if pinned else nullcontext(),
+        _on_one_core() if pinned else nullcontext(),
         _word() as (word, say),
         _partner(between, value, (near, word), (far, say)) as partner,
     ):
@@ -87,6 +89,37 @@ def exchange(mechanism: str, between: str, value: Any, *, window_s: float, pinne
         "message_bytes": size_bytes,
         "messages_count": 2 * trips + pushed,
     }
+
+
+def calls(value: Any, *, window_s: float) -> dict[str, Json]:
+    """Hand a value over by calling a function in the same thread, for a while; returns what `exchange` does."""
+
+    def hand_over(given: Any) -> Any:
+        return given
+
+    size_bytes, count = len(packed(value)), 0
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    while time.perf_counter() < began_s + window_s:
+        for _ in range(_CALLS):
+            hand_over(value)
+        count += _CALLS
+    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+    return {
+        "latency_s": took_s / count / 2,
+        "cpu_per_message_s": cpu_s / count / 2,
+        "switches_count": 0,
+        "bandwidth_bytes_per_s": size_bytes * count / took_s,
+        "message_bytes": 0,
+        "messages_count": 2 * count,
+    }
+
+
+@contextmanager
+def _on_one_core() -> Iterator[None]:
+    with on_one_core() as kept:
+        if not kept:
+            raise NotHere("this system cannot keep both sides on one core: choose any core")
+        yield
 
 
 @contextmanager
@@ -146,6 +179,7 @@ def _push(partner: Partner, near: End, value: Any, count: int, word: BinaryIO) -
             raise EOFError("the partner has gone")
     partner.answer()
     took_s = time.perf_counter() - began_s
+    partner.order("check")
     partner.answer()
     return took_s
 
@@ -171,6 +205,7 @@ def _serve(far: End, say: BinaryIO, value: Any, order: Callable[[], Json], answe
         else:
             last = _take(receive, what[1], say if far.paced else None)
             answer(what[1])
+            order()  # who sent them has looked at its clock: to compare takes time, and the core
             _check(last, value)
             answer("the right ones")
 

@@ -41,7 +41,7 @@ def _check_room(room_bytes: int) -> None:
         return  # no such folder: the system tells when it has no room
     free_bytes = found.f_bavail * found.f_frsize
     if room_bytes + MARGIN_BYTES > free_bytes:
-        raise _no_room(room_bytes, f"{free_bytes:,}")
+        raise _no_room(room_bytes + MARGIN_BYTES, f"{free_bytes:,}")
 
 
 def _reserve(name: str, room_bytes: int) -> None:

@@ -81,11 +81,10 @@ def split(between: str, value: Any) -> Parts:
     with (
         one_core(),
         connect("pipe", between=between, room_bytes=room_bytes) as (near, far),
-        pipe() as there,
-        pipe() as back,
+        bounce(b"x") as byte,
         pipe() as alone,
     ):
-        steps = {"message": _messages(near, far, value), "byte": bounce(there, back, b"x")}
+        steps = {"message": _messages(near, far, value), "byte": byte}
         chunks = _chunks(data, alone)
         with sides(between, steps) as take:
             found = _rounds(
@@ -148,7 +147,7 @@ def _messages(near: End, far: End, value: Any) -> Steps:
         for _ in range(count):
             far.send(far.receive())
 
-    return Steps(there_and_back, return_them)
+    return Steps(there_and_back, return_them, [near.close], [far.close])
 
 
 def _serialize(value: Any, count: int) -> None:

@@ -6,10 +6,11 @@ or a process, nor what else runs on the machine.
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.child.cores import on_one_core
@@ -19,6 +20,7 @@ from labkit.errors import NotHere
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from labkit.child.partner import Closes
     from labkit.model import Json
 
 __all__ = ["Steps", "Used", "bounce", "metered", "one_core", "sides"]
@@ -43,10 +45,19 @@ class Used(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What both sides do at the same time; each is told how often."""
+    """What both sides do at the same time.
+
+    Attributes:
+        near: What this side does, so many times.
+        far: What the other side does.
+        mine: What closes this side's ends of what the steps go through; each may be called more than once.
+        its: What closes those of the other side.
+    """
 
     near: Callable[[int], None]
     far: Callable[[int], None]
+    mine: Closes = ()
+    its: Closes = ()
 
 
 @contextmanager
@@ -89,7 +100,8 @@ def sides(between: str, steps: Mapping[str, Steps]) -> Iterator[Callable[[str, i
         while what := order():
             answer(metered(steps[what[0]].far, what[1]))
 
-    with beside(between, serve) as partner:
+    mine, its = ([close for one in steps.values() for close in getattr(one, side)] for side in ("mine", "its"))
+    with beside(between, serve, mine=mine, its=its) as partner:
 
         def take(name: str, count: int) -> Used:
             partner.order([name, count])
@@ -99,28 +111,34 @@ def sides(between: str, steps: Mapping[str, Steps]) -> Iterator[Callable[[str, i
         yield take
 
 
-def bounce(there: tuple[int, int], back: tuple[int, int], data: bytes) -> Steps:
+@contextmanager
+def bounce(data: bytes) -> Iterator[Steps]:
     """Send a few bytes there and back through two pipes, in the tightest loop that Python has.
 
+    A side that is gone is an end of file for the other, which then cannot write any more: a `BrokenPipeError`.
+
     Args:
-        there: Read and write end of a pipe, as `os.pipe` gives them.
-        back: Those of another one.
         data: What goes over, from 1 to 512 bytes: it is never split.
     """
+    with ExitStack() as held:
+        (near_out, far_in), (far_out, near_in) = (
+            [held.enter_context(io.FileIO(end, mode)) for end, mode in zip(os.pipe(), "rw", strict=True)]
+            for _ in range(2)
+        )
 
-    def near(count: int) -> None:
-        write, read, out, into, size = os.write, os.read, there[1], back[0], len(data)
-        for _ in range(count):
-            write(out, data)
-            read(into, size)
+        def near(count: int) -> None:
+            write, read, out, into, size = os.write, os.read, near_in.fileno(), near_out.fileno(), len(data)
+            for _ in range(count):
+                write(out, data)
+                read(into, size)
 
-    def far(count: int) -> None:
-        write, read, out, into, size = os.write, os.read, back[1], there[0], len(data)
-        for _ in range(count):
-            read(into, size)
-            write(out, data)
+        def far(count: int) -> None:
+            write, read, out, into, size = os.write, os.read, far_in.fileno(), far_out.fileno(), len(data)
+            for _ in range(count):
+                read(into, size)
+                write(out, data)
 
-    return Steps(near, far)
+        yield Steps(near, far, [near_in.close, near_out.close], [far_in.close, far_out.close])
 
 
 def _thread_usage() -> resource.struct_rusage:

@@ -1,6 +1,7 @@
 """Pairs that talk all the time: one asks for the price of one item, the other tells it. Rule: both sides are measured.
 
-All pairs begin together, and ask until a common moment. CPU time and the time in the run queue are those of all threads
+All pairs begin together, and ask until a common moment. No process holds an end of another: a side that is killed is
+seen at once. CPU time and the time in the run queue are those of all threads
 that a side has: a `multiprocessing.Queue` sends from a thread of its own.
 """
 
@@ -8,13 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from labkit.child import rounds
-from labkit.child.channels import connect, pipe
+from labkit.child.channels import connect
 from labkit.child.clocks import thread_clock
+from labkit.child.partner import beside
 from labkit.child.service import prices
 
 if TYPE_CHECKING:
@@ -65,30 +66,43 @@ def talk(between: str, mechanism: str, pairs: int, *, window_s: float) -> list[S
 
     Raises:
         NotHere: If this system lacks the mechanism, or cannot fork a process.
-        RuntimeError: If a price was wrong.
+        RuntimeError: If a price was wrong, or a side failed or was killed.
     """
-    play = {"threads": rounds.in_threads, "processes": rounds.in_processes}[between]
     clocks = thread_clock if between == "threads" else _process_clock
     with ExitStack() as held:
-        sides: list[Callable[[Callable[[], int]], Json]] = []
+        askers, tellers = [], []
         for _ in range(pairs):
             near, far = held.enter_context(connect(mechanism, between=between, room_bytes=0))
-            word, say = held.enter_context(pipe())
-            sides += [partial(_ask, near, word, clocks), partial(_tell, far, say, clocks)]
-        told = play(partial(_side, sides), workers=len(sides), duration_s=window_s)
-    return [Side(*one) for one in told]
+            # Each process is forked when this one holds no ends but those of its pair, and drops the one that is not
+            # its own: nobody holds what a killed side held, and the other side sees the end.
+            work = partial(_side, partial(_ask, near, clocks))
+            askers.append(held.enter_context(beside(between, work, mine=[far.close], its=[near.close])))
+            work = partial(_side, partial(_tell, far, clocks))
+            tellers.append(held.enter_context(beside(between, work, its=[far.close])))
+        sides = [*tellers, *askers]  # who tells fails for a reason of its own: whoever asks then sees an end at most
+        for side in sides:
+            side.answer()
+        stop_ns = time.monotonic_ns() + int(window_s * 1e9)
+        for side in sides:
+            side.order(stop_ns)
+        return [Side(*side.answer()) for side in sides]
 
 
-def _side(sides: Sequence[Callable[[Callable[[], int]], Json]], name: str, wait: Callable[[], int]) -> Json:
-    """Be one side: the name of a worker ends in its number, from 1."""
-    return list(sides[int(name.rsplit(maxsplit=1)[-1]) - 1](wait))
+def _side(side: Callable[[Callable[[], int]], Side], order: Callable[[], Json], answer: Callable[[Json], None]) -> None:
+    """Be one side; it stays until there are no more orders: a `multiprocessing.Queue` may have more to send."""
+
+    def wait() -> int:
+        answer("ready")
+        if (stop_ns := order()) is None:
+            raise RuntimeError("the round was called off before it began")
+        return int(stop_ns)
+
+    answer(list(side(wait)))
+    order()
 
 
-def _ask(near: End, word: int, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
-    """Ask until the round ends; then say so, and wait until the other side has heard it.
-
-    A process that ended at once would take its last message along, if a thread was still to send it.
-    """
+def _ask(near: End, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
+    """Ask until the round ends; then say so."""
 
     def ask(items: Sequence[int]) -> list[int]:
         near.send(items)
@@ -101,11 +115,11 @@ def _ask(near: End, word: int, clocks: Callable[[], tuple[float, float]], wait: 
             raise RuntimeError(f"the service told a wrong price: {warm}")
         return side
     finally:
-        near.send(None)
-        os.read(word, 1)
+        with suppress(OSError):  # the other side has gone
+            near.send(None)
 
 
-def _tell(far: End, say: int, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
+def _tell(far: End, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
     """Answer until there are no more questions."""
     far.send(prices(far.receive()))
     wait()
@@ -113,7 +127,6 @@ def _tell(far: End, say: int, clocks: Callable[[], tuple[float, float]], wait: C
     while (items := far.receive()) is not None:
         far.send(prices(items))
     (cpu_end_s, delay_end_s), lasted_s = clocks(), time.monotonic() - began_s
-    os.write(say, b"+")
     return Side(0, cpu_end_s - cpu_s, delay_end_s - delay_s, lasted_s)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +28,7 @@ __all__ = ["STATES", "measure"]
 
 STATES = ("number", "dictionary")
 _BETWEEN_LOOKS = 8  # updates between two looks at the clock
+_PATIENCE_S = 0.5  # for a server that has failed to end
 
 
 class _Clock:
@@ -65,7 +66,7 @@ def measure(between: str, state: str, workers: int, *, window_s: float) -> dict[
         process that serves them; ``used_cores``; ``updates_count``.
 
     Raises:
-        NotHere: If this system cannot fork a process.
+        NotHere: If this system cannot fork a process, or has no semaphore, memory or server for what they share.
         RuntimeError: If an update was lost.
     """
     add, seen = _ADD[state], _SEEN[state]
@@ -144,7 +145,10 @@ def _in_shared_memory() -> Iterator[_Shared]:
     """Eight bytes of memory without a name, and a semaphore whose name is removed as soon as it is made."""
     from multiprocessing import get_context
 
-    number = get_context("fork").Value("q", 0)
+    try:
+        number = get_context("fork").Value("q", 0)
+    except (OSError, ImportError) as error:  # no semaphores, or no place for the memory
+        raise NotHere(f"this system lets processes share no number: {_said(error)}") from error
     yield _Shared(number, number.get_lock())
 
 
@@ -155,12 +159,23 @@ def _in_a_server() -> Iterator[_Shared]:
     This process sends it nothing before the workers are forked: a connection that all of them share would mix up their
     answers.
     """
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
     from multiprocessing.managers import SyncManager
 
     class Server(SyncManager):
         """A manager that can tell its CPU time."""
 
     Server.register("Clock", _Clock, exposed=("begin", "spent_s"))
-    with Server(ctx=get_context("fork")) as server:
-        yield _Shared(server.dict(count=0), server.Lock(), server.Clock())  # type: ignore[attr-defined]  # registered
+    with ExitStack() as held:
+        try:
+            server: Any = held.enter_context(Server(ctx=get_context("fork")))
+            shared = _Shared(server.dict(count=0), server.Lock(), server.Clock())
+        except (OSError, ImportError, EOFError) as error:  # no socket, no process, or no place for its name
+            for ended in active_children():
+                ended.join(_PATIENCE_S)
+            raise NotHere(f"this system holds no dictionary in a process of its own: {_said(error)}") from error
+        yield shared
+
+
+def _said(error: Exception) -> str:
+    return str(error) or "the process ended before it listened"

@@ -16,7 +16,7 @@ __all__ = ["PREDICTIONS"]
 
 _LEAST = 3  # runs: fewer decide nothing
 _CLEAR = 1.25  # times as much: less is no difference
-_ABOUT_THE_SAME, _HUNDREDS = 3.0, 100.0  # times as much: below the first the same, above the second hundreds
+_ABOUT_THE_SAME, _A_HUNDRED = 3.0, 100.0  # times as much: the borders between the three answers
 
 
 def _median(table: DataFrame, column: str, **setting: object) -> float | None:
@@ -27,13 +27,13 @@ def _median(table: DataFrame, column: str, **setting: object) -> float | None:
     return float(done[column].median()) if len(done) >= _LEAST else None
 
 
-def _message(table: DataFrame, arm: str, mechanism: str, size_bytes: int) -> float | None:
-    setting = {"arm": arm, "mechanism": mechanism, "size_bytes": size_bytes, "payload": "bytes"}
+def _message(table: DataFrame, arm: str, mechanism: str, payload: str, size_bytes: int) -> float | None:
+    setting = {"arm": arm, "mechanism": mechanism, "size_bytes": size_bytes, "payload": payload}
     return _median(table, "cpu_per_message_s", placement="one core", **setting)
 
 
 def _small(table: DataFrame) -> Came | None:
-    queue, pipe = _message(table, "threads", "Queue", 8), _message(table, "processes", "pipe", 8)
+    queue, pipe = (_message(table, *who, "bytes", 8) for who in (("threads", "Queue"), ("processes", "pipe")))
     if queue is None or pipe is None:
         return None
     answer = 0 if pipe > _CLEAR * queue else 1 if queue > _CLEAR * pipe else 2
@@ -41,11 +41,11 @@ def _small(table: DataFrame) -> Came | None:
 
 
 def _large(table: DataFrame) -> Came | None:
-    beside, apart = (_message(table, arm, "Queue", 8 << 20) for arm in ("threads", "processes"))
+    beside, apart = (_message(table, arm, "Queue", "array", 8 << 20) for arm in ("threads", "processes"))
     if beside is None or apart is None:
         return None
     ratio = apart / beside
-    answer = 0 if ratio < _ABOUT_THE_SAME else 1 if ratio < _HUNDREDS else 2
+    answer = 0 if ratio < _ABOUT_THE_SAME else 1 if ratio < _A_HUNDRED else 2
     return Came(answer, f"Between processes it took {ratio:,.0f} times the CPU time.")
 
 
@@ -55,7 +55,7 @@ def _chatty(table: DataFrame) -> Came | None:
     if call is None or process is None:
         return None
     ratio = process / call
-    answer = 0 if ratio < _ABOUT_THE_SAME else 1 if ratio < _HUNDREDS else 2
+    answer = 0 if ratio < _ABOUT_THE_SAME else 1 if ratio < _A_HUNDRED else 2
     told = (
         f"By calls it took {in_words('_s', call)}, by messages {in_words('_s', process)}: {ratio:,.0f} times as long."
     )

@@ -10,18 +10,19 @@ QUIZ: tuple[Question, ...] = (
     Question(
         id="what-grows-with-size",
         text=(
-            "A process sends dicts to another one through a pipe. Each message grows from a few bytes to some "
-            "megabytes. What part of its cost grows?"
+            "A process sends dicts to another one through a pipe. Each message grows from a few bytes to as much as "
+            "the pipe holds at once. What part of its cost grows?"
         ),
         options=(
             Option(
                 "Each part of it: all that happens on the way happens to every byte.",
-                "Waking the other side costs the same, whatever it is woken for. Only what touches the bytes grows.",
+                "Waking the other side costs the same, whatever it is woken for, and it is woken once. What grows is "
+                "what touches each byte.",
             ),
             Option(
                 "Waking the other process, since there is more to wake it for.",
-                "A wake-up costs the same for any message. Where a pipe fills there are several of them, and that is "
-                "because there is so much to copy.",
+                "A wake-up costs the same for any message. It takes several only where a message is more than the pipe "
+                "holds.",
             ),
             Option(
                 "Pickling and copying.",
@@ -30,8 +31,8 @@ QUIZ: tuple[Question, ...] = (
                 right=True,
             ),
             Option(
-                "None, until the pipe is full.",
-                "A full pipe makes the sender wait. Bytes that fit in are pickled and copied all the same.",
+                "None, as long as the pipe holds it.",
+                "Nobody has to wait for room then. But bytes that fit in are pickled and copied all the same.",
             ),
         ),
     ),

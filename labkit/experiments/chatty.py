@@ -2,9 +2,11 @@
 
 A request asks a service for prices: so many messages, one after another, each with so many items. It adds all prices
 up, and the sum is checked. The service is a function that is called; or a thread behind a `queue.SimpleQueue`; or a
-forked process behind a pipe. All three run the same lines on both sides, and differ in nothing but the way there.
+forked process behind a pipe. All three run the same lines on both sides, on one core, and differ in nothing but the
+way there.
 
-A message has a price of its own, whatever it carries. One item in each pays it for every item; thousands share it.
+A message has a price of its own, whatever it carries. One item in each pays it for every item; thousands share it. What
+is judged is CPU time, of both sides: of that a busy machine changes less than of the time that passes.
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ _LEAST = 3  # runs: fewer give no interval worth showing
 _SLOW = 10.0  # times a call: the border of slow
 _WIDE = 10  # times as many items in a message, at least, to say what batching does
 _FAR = 100  # times as many messages, at least, to say how a request grows with them
-_ABOUT = 10.0  # a request grows as its messages do, within this factor: a wake-up on another core costs 5 times as much
-_MATTERS_S = 0.1  # for a million messages
+_ABOUT = 2.0  # a request grows as its messages do, within this factor
+_MATTERS_S = 1.0  # CPU time of a million messages: more than the second in which they may have been sent
 _MILLION = 1_000_000
-_CALL, _PROCESS = "direct call", "processes"
+_CALL, _THREAD, _PROCESS = "direct call", "threads", "processes"
 
 
 def direct_call(*, messages: int, batch: int) -> dict[str, Json]:
@@ -93,7 +95,7 @@ def _row(arm: str, runs: DataFrame) -> artists.Row:
 
     item, request = (in_words("_s", float(runs[name].median())) for name in ("item_s", "request_s"))
     count = int(runs["messages"].iloc[0])
-    text = f"{item} an item\n{request} for {count:,} message{'s' if count > 1 else ''}"
+    text = f"{item} an item\n{request} for {count:,} {'call' if arm == _CALL else 'message'}{'s' if count > 1 else ''}"
     values = [1e6 * float(item_s) for item_s in runs["item_s"]]
     return artists.Row(arm, LOOKS[EXPERIMENT.units[arm]], values, text, hollow=arm == _CALL)
 
@@ -115,8 +117,9 @@ def _draw_lines(done: DataFrame, x: str, places: Sequence[int], ax: Axes) -> Non
             if len(some := runs[runs[x] == place])
         }
         last = runs[runs[x] == max(points)]
-        each, per = ("item_s", "item") if x == "batch" else ("message_s", "call" if arm == _CALL else "message")
-        label = f"{arm}\n{in_words('_s', float(last[each].median()))} each {per}"
+        item, message = (in_words("_s", float(last[name].median())) for name in ("item_s", "message_s"))
+        each = f"{message} each {'call' if arm == _CALL else 'message'}"
+        label = f"{arm}: {item}" if x == "batch" else f"{arm}\n{each}"
         series.append(artists.Line(label, LOOKS[EXPERIMENT.units[arm]], points, hollow=arm == _CALL))
     artists.lines(ax, series)
 
@@ -156,41 +159,49 @@ def expect(machine: Machine) -> list[str]:
 
 
 class _Pair(NamedTuple):
-    """Runs of a process and of calls, with the same setting."""
+    """Runs of a process and of calls, with the same setting, and those of threads if there are enough."""
 
     messages: int
     batch: int
     process: DataFrame
     call: DataFrame
+    thread: DataFrame | None
 
     @property
     def runs_count(self) -> int:
         return len(self.process) + len(self.call)
 
     def slower(self, column: str) -> Interval:
-        """Return how many times as long a process takes."""
+        """Return how many times as much a process takes."""
         from labkit.intervals import ratio_interval
 
         return ratio_interval(_values(self.process, column), _values(self.call, column))
 
     def extra(self) -> Interval:
-        """Return how much longer a message takes than a call, in seconds."""
+        """Return how much more CPU time a message takes than a call, in seconds."""
         from labkit.intervals import difference, median_interval
 
-        return difference(*(median_interval(_values(runs, "message_s")) for runs in (self.process, self.call)))
+        each = (median_interval(_message_cpu_s(runs)) for runs in (self.process, self.call))
+        return difference(*each)
 
 
 def _values(runs: DataFrame, column: str) -> list[float]:
     return [float(value) for value in runs[column]]
 
 
+def _message_cpu_s(runs: DataFrame) -> list[float]:
+    return _values(runs.assign(cpu_s=runs["cpu_per_item_s"] * runs["batch"]), "cpu_s")
+
+
 def _pairs(table: DataFrame, *, least: int = _LEAST) -> list[_Pair]:
     """Return every setting with enough finished runs of a process and of calls, by messages and then by batch."""
     done, found = table[table["ending"] == "finished"], []
+    done = done[done["cpu_per_item_s"] > 0] if len(done) else done  # a coarse clock may not have moved
     for (messages, batch), runs in done.groupby(["messages", "batch"]) if len(done) else ():
-        process, call = (runs[runs["arm"] == arm] for arm in (_PROCESS, _CALL))
+        process, call, thread = (runs[runs["arm"] == arm] for arm in (_PROCESS, _CALL, _THREAD))
         if min(len(process), len(call)) >= least:
-            found.append(_Pair(int(str(messages)), int(str(batch)), process, call))
+            some = thread if len(thread) >= least else None
+            found.append(_Pair(int(str(messages)), int(str(batch)), process, call, some))
     return found
 
 
@@ -204,16 +215,16 @@ def _judge_chatty(table: DataFrame) -> Verdict:
     if few is None or many is None or many.batch < _WIDE * few.batch:
         reason = f"of two sizes of a batch, of which one is at least {_WIDE} times the other, with as many messages"
         return _open("What asking one by one costs beside a call", reason)
-    one, batched = few.slower("item_s"), many.slower("item_s")
+    one, batched = (two.slower("cpu_per_item_s") for two in (few, many))
     holds, not_so = one.low > max(_SLOW, batched.high), one.high < max(_SLOW, batched.low)
     return Verdict(
         outcome="holds" if holds else "does not hold" if not_so else "too close to call",
-        sentence=f"Asked for {_items(few.batch)} in a message, a process takes {one.middle:.3g} times as long as calls "
-        f"for each item; asked for {_items(many.batch)}, {batched.middle:.3g} times as long.",
+        sentence=f"Asked for {_items(few.batch)} in a message, a process takes {one.middle:.3g} times the CPU time of "
+        f"calls for each item; asked for {_items(many.batch)}, {batched.middle:.3g} times.{_of_threads(few)}",
         effect=one.middle,
         low=one.low,
         high=one.high,
-        unit="times as long for each item as by calls, with the smallest batch",
+        unit="times the CPU time of calls for each item, with the smallest batch",
         runs_count=few.runs_count + many.runs_count,
         reason=""
         if holds or not_so
@@ -221,8 +232,29 @@ def _judge_chatty(table: DataFrame) -> Verdict:
     )
 
 
+def _of_threads(one: _Pair) -> str:
+    """Say what threads take that send messages: is it the messages that cost, or the border between processes?"""
+    from labkit.intervals import ratio_interval
+
+    if one.thread is None:
+        return ""
+    calls, processes = (
+        ratio_interval(_values(one.thread, "cpu_per_item_s"), _values(runs, "cpu_per_item_s"))
+        for runs in (one.call, one.process)
+    )
+    why = ""
+    if calls.low > _SLOW:
+        why = ": messages cost, with or without a border between processes"
+    elif calls.high < _SLOW and processes.high < 1:
+        why = ": the border between processes costs, more than messages do"
+    return f" Threads that send messages of {_items(one.batch)} take {calls.middle:.3g} times{why}."
+
+
 def _judge_amplification(table: DataFrame) -> Verdict:
-    """Judge whether what a message costs more than a call adds up: a million of them, if a request grows with them."""
+    """Judge whether what a message costs more than a call adds up: a million take more than the second they have.
+
+    A request must take about so many times the CPU time as it has messages, else nobody knows what a million take.
+    """
     from labkit.intervals import ratio_interval
 
     pairs = _pairs(table)
@@ -233,23 +265,24 @@ def _judge_amplification(table: DataFrame) -> Verdict:
         return _open("How what a message costs adds up", reason)
     extra = many.extra()
     cost = type(extra)(*(end * _MILLION for end in extra))
-    growth = ratio_interval(_values(many.process, "message_s"), _values(few.process, "message_s"))
+    growth = ratio_interval(_message_cpu_s(many.process), _message_cpu_s(few.process))
     holds = cost.low > _MATTERS_S and growth.low > 1 / _ABOUT and growth.high < _ABOUT
     not_so = cost.high < _MATTERS_S or growth.high < 1 / _ABOUT or growth.low > _ABOUT
     times = many.messages / few.messages
     return Verdict(
         outcome="holds" if holds else "does not hold" if not_so else "too close to call",
-        sentence=f"A message with {_items(many.batch)} to a process takes {in_words('_s', extra.middle)} longer than a "
-        f"call, so a million take {in_words('_s', cost.middle)} longer; a request with {times:,.0f} times the messages "
-        f"took {growth.middle * times:,.0f} times as long.",
+        sentence=f"A message with {_items(many.batch)} to a process takes {in_words('_s', extra.middle)} of CPU time "
+        f"more than a call, so a million take {in_words('_s', cost.middle)} more; a request with {times:,.0f} times "
+        f"the messages took {growth.middle * times:,.0f} times the CPU time.",
         effect=cost.middle,
         low=cost.low,
         high=cost.high,
-        unit="s that a million messages take longer than a million calls",
+        unit="s of CPU time that a million messages take more than a million calls",
         runs_count=few.runs_count + many.runs_count,
         reason=""
         if holds or not_so
-        else f"the cost of a million is not clearly on one side of {_MATTERS_S} s, or how a request grows is not clear",
+        else f"the cost of a million is not clearly on one side of {_MATTERS_S:g} s, or how a request grows is not "
+        "clear",
     )
 
 
@@ -267,8 +300,8 @@ EXPERIMENT = Experiment(
     name="chatty",
     question="What does it cost to ask for many things one by one?",
     source="IPC costs",
-    arms={_CALL: direct_call, "threads": threads, _PROCESS: processes},
-    units={_CALL: "thread", "threads": "thread", _PROCESS: "process"},
+    arms={_CALL: direct_call, _THREAD: threads, _PROCESS: processes},
+    units={_CALL: "thread", _THREAD: "thread", _PROCESS: "process"},
     sweep={"messages": (1, 10, 100, 1000), "batch": (1, 10, 100, 1000, 4000)},
     defaults={"messages": 100, "batch": 1},
     columns={

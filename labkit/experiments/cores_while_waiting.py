@@ -5,7 +5,8 @@ prices. Both are threads, or forked processes. Beside them one thread gets the s
 
 While one side of a pair works the other waits, so a pair can use about one core, however many there are. If each side
 has a core of its own, that core may even go to sleep between two messages: then a pair uses less than one, and takes
-longer still. What a pair used is the least that it asked for; the most is that and its time in the run queue.
+longer still. So it is the number of cores that decides whether a pair uses little of them. What it used is the least
+that it asked for; the most is that and its time in the run queue.
 """
 
 from __future__ import annotations
@@ -161,9 +162,14 @@ class _Found(NamedTuple):
 
     mechanism: str
     slower: Interval
-    share: Interval
+    share: Interval  # of the usable cores
     cores: float
+    usable: float
     runs_count: int
+
+    def of_one(self) -> Interval:
+        """Return the share of what its sides can use that take turns: one core, or what there is of one."""
+        return type(self.share)(*(end * self.usable / min(1.0, self.usable) for end in self.share))
 
 
 def _found(table: DataFrame) -> list[_Found]:
@@ -176,18 +182,21 @@ def _found(table: DataFrame) -> list[_Found]:
     found = []
     for mechanism in _MECHANISMS if len(talking) else ():
         if len(runs := talking[talking["mechanism"] == mechanism]) >= _LEAST:
-            used, most = (
+            used, asked = (
                 median_interval([float(share) for share in runs[name]]) for name in ("used_ratio", "demanded_ratio")
             )
             slower = ratio_interval([float(item_s) for item_s in runs["item_s"]], calls)
-            share = Interval(used.middle, used.low, max(used.high, most.high))
-            cores = float(runs["used_cores"].median())
-            found.append(_Found(mechanism, slower, share, cores, len(runs) + len(calls)))
+            share = Interval(used.middle, used.low, max(used.high, asked.high))
+            cores, most = (float(runs[name].median()) for name in ("used_cores", "usable_cores"))
+            found.append(_Found(mechanism, slower, share, cores, most, len(runs) + len(calls)))
     return found
 
 
 def _judge_low(table: DataFrame) -> Verdict:
-    """Judge whether a pair is slow while it uses little: one mechanism that does so is enough."""
+    """Judge whether a pair is slow while it uses little: one mechanism that does so is enough.
+
+    A pair uses about one core at most, as a call does: so it is the number of cores that makes its share low or not.
+    """
     found = _found(table)
     if not found:
         return Verdict(
@@ -198,7 +207,7 @@ def _judge_low(table: DataFrame) -> Verdict:
     fits = [one for one in found if one.slower.low > _SLOW and one.share.high < _LOW]
     none = all(one.slower.high < _SLOW or one.share.low > _LOW for one in found)
     best = min(fits or found, key=lambda one: one.share.high)
-    usable_cores = best.cores / best.share.middle
+    calls = table[(table["ending"] == "finished") & (table["arm"] == _CALL)]
     told = [
         f"{one.mechanism} {one.cores:.2f} cores ({100 * one.share.middle:.0f} %), and an item takes "
         f"{one.slower.middle:.3g} times as long as by a call"
@@ -206,23 +215,40 @@ def _judge_low(table: DataFrame) -> Verdict:
     ]
     return Verdict(
         outcome="holds" if fits else "does not hold" if none else "too close to call",
-        sentence=f"One pair of processes used, of {usable_cores:.3g} cores: {'; '.join(told)}.",
+        sentence=f"One pair of processes used, of {_in_cores(best.usable)}: {'; '.join(told)}. The direct call used "
+        f"{float(calls['used_cores'].median()):.2f} cores. {_why_low(best, holds=bool(fits))}",
         effect=best.share.middle,
         low=best.share.low,
         high=best.share.high,
         unit="share of the usable cores that one pair uses; the upper end counts its time in the run queue as well",
         runs_count=best.runs_count,
-        reason="" if fits or none else _why_open(best, usable_cores),
+        reason="" if fits or none else _why_open(best),
     )
 
 
-def _why_open(best: _Found, cores: float) -> str:
+def _in_cores(count: float) -> str:
+    return "1 core" if count == 1 else f"{count:.3g} cores"
+
+
+def _why_low(best: _Found, *, holds: bool) -> str:
+    """Say what the share of a pair that takes turns is due to: how many cores there are, or how little it uses."""
+    turns, machine = best.of_one(), f"this machine has {_in_cores(best.usable)}"
+    told = f"of the {'one core' if best.usable >= 1 else machine[len('this machine has ') :]} that the pair could use"
+    told = f"{told} at once, as its sides take turns, it used {100 * turns.middle:.0f} % by {best.mechanism}."
+    if not holds:
+        return told[0].upper() + told[1:]
+    if turns.high < _LOW:
+        return f"That is low on any machine: {told}"
+    return f"That is low because {machine}; {told}"
+
+
+def _why_open(best: _Found) -> str:
     if best.slower.low <= _SLOW:
         return f"the pair is not clearly {_SLOW:g} times as slow as calls"
     return (
-        f"the pair used or waited for {100 * best.share.low:.0f} to {100 * best.share.high:.0f} % of the {cores:.3g} "
-        f"cores, and less than {100 * _LOW:.0f} % is low; its sides take turns and so need about one core, which is "
-        "much of this machine, and little of one with many cores"
+        f"the pair used or waited for {100 * best.share.low:.0f} to {100 * best.share.high:.0f} % of the "
+        f"{_in_cores(best.usable)}, and less than {100 * _LOW:.0f} % is low; its sides take turns and so need about "
+        "one core, which is much of this machine, and little of one with many cores"
     )
 
 

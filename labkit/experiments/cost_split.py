@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+    from labkit.intervals import Interval
     from labkit.model import Json, Machine
 
 _BARS_MOST = 8  # that have room for their words
 _TALL_MOST, _WIDE = 4, 10  # bars up to which, and percent from which a part has its number in it
 _OVERLAP = 0.02  # of the total; less is noise
 _NEEDED = PARTS[:-1]  # all but what is left over
+_CLEAR = 0.01  # of the total: less is nothing to pay for
 _SENT_AS_THEY_ARE = "bytes"
 _AXES = {"payload": "payload", "size_bytes": "size of the payload"}
 _NAMES = {"int": "an int", "list of dicts": "a list of dicts", "array": "an array"}
@@ -190,7 +192,7 @@ def expect(machine: Machine) -> list[str]:
         machine: Its system and its GIL decide.
     """
     told = [
-        "A small message is paid for by system calls and a context switch, a large one by its bytes.",
+        "A small message is paid for by system calls, a context switch, Python's own code; a large one by its bytes.",
         "Lists of dicts are paid for by serialization nearly alone; bytes need none, and pay for the copy.",
         "What is left over is Python's own code, and fresh memory for a large value: see the page faults.",
         f"Python {machine.python} has a GIL: threads take turns for it, which the context switch counts."
@@ -202,53 +204,75 @@ def expect(machine: Machine) -> list[str]:
     return told
 
 
-def _judge_components(table: DataFrame) -> Verdict:
-    """Ask for a message between processes in which every part is clearly there; the clearest one decides."""
-    from labkit.intervals import median_interval
+class _Largest(NamedTuple):
+    """A part, in the message of which it is the largest share; and whether it is a clear part of none."""
 
+    part: str
+    share: Interval
+    runs: DataFrame
+    lacking: bool
+
+
+def _judge_components(table: DataFrame) -> Verdict:
+    """Judge whether every part is clearly there, each in some message between processes; the smallest decides."""
     done = table[(table["ending"] == "finished") & (table["arm"] == "processes")]
     enough = _enough(done) if len(done) else []
-    if not enough:
+    if not any(runs["payload"].iloc[0] != _SENT_AS_THEY_ARE for runs in enough):
         sentence = "What a message between processes is paid for is not measured yet."
         reason = f"it takes 3 finished runs of a message that has to be serialized; there are {len(done)} of any"
         return Verdict(outcome="cannot be measured here", sentence=sentence, reason=reason)
-    shares = [{part: median_interval(list(runs[part] / runs["total_s"])) for part in _NEEDED} for runs in enough]
-    clearest = max(shares, key=lambda parts: min(found.low for found in parts.values()))
-    weakest = min(clearest, key=lambda part: clearest[part].low)
-    found = clearest[weakest].percent()
-    lacking = [part for part in _NEEDED if all(parts[part].high <= 0 for parts in shares)]
+    parts = [_largest(part, enough) for part in _NEEDED]
+    least = min(parts, key=lambda one: one.share.low)
+    lacking = [one for one in parts if one.lacking]
+    if lacking:
+        least = min(lacking, key=lambda one: one.share.high)
     outcome: Literal["holds", "does not hold", "too close to call"] = (
-        "holds" if found.low > 0 else "does not hold" if lacking else "too close to call"
+        "does not hold" if lacking else "holds" if least.share.low > _CLEAR else "too close to call"
     )
+    found, name = least.share.percent(), _LOOKS[least.part][0]
     return Verdict(
         outcome=outcome,
-        sentence=_sentence(enough, lacking),
+        sentence=_sentence(parts, enough),
         effect=found.middle,
         low=found.low,
         high=found.high,
-        unit=f"% of a message, for the smallest part: {_LOOKS[weakest][0]}",
+        unit=f"% of the message in which it is largest, for the smallest part: {name}",
         runs_count=sum(len(runs) for runs in enough),
-        reason=f"the interval of {_LOOKS[weakest][0]} contains 0" if outcome == "too close to call" else "",
+        reason=f"the interval of {name} contains {100 * _CLEAR:g} %" if outcome == "too close to call" else "",
     )
 
 
 def _enough(done: DataFrame) -> list[DataFrame]:
-    """Return the runs of each message that has to be serialized, if there are three; the shortest message first."""
-    groups = [runs for key, runs in done.groupby(["payload", "size_bytes"]) if key[0] != _SENT_AS_THEY_ARE]
+    """Return the runs of each message, if there are three; the shortest message first."""
+    groups = [runs for _, runs in done.groupby(["payload", "size_bytes"])]
     enough = [runs for runs in groups if len(runs) >= 3]  # noqa: PLR2004 - else no interval
     return sorted(enough, key=lambda runs: float(runs["message_bytes"].median()))
 
 
-def _sentence(enough: Sequence[DataFrame], lacking: Sequence[str]) -> str:
-    """Tell the shares of the smallest and of the largest message, and which part there is no trace of."""
-    told = []
-    for runs in [enough[0], *enough[1:][-1:]]:
-        kind, size = str(runs["payload"].iloc[0]), in_words("_bytes", int(runs["size_bytes"].iloc[0]))
-        middle = _middle(runs)
-        parts = [f"{_LOOKS[part][0]} {100 * middle[part] / middle['total_s']:.2g} %" for part in PARTS]
-        told.append(f"{in_words('_s', middle['total_s'])} with {_NAMES.get(kind, kind)} of {size}: {', '.join(parts)}")
-    none = [f"No trace of {' and '.join(_LOOKS[part][0] for part in lacking)}."] if lacking else []
-    return " ".join([f"A message between processes takes {'; '.join(told)}.", *none])
+def _largest(part: str, enough: Sequence[DataFrame]) -> _Largest:
+    """Find the message in which a part is clearly the most."""
+    from labkit.intervals import median_interval
+
+    shares = [median_interval(list(runs[part] / runs["total_s"])) for runs in enough]
+    first = max(range(len(shares)), key=lambda n: shares[n].low)
+    return _Largest(part, shares[first], enough[first], all(share.high < _CLEAR for share in shares))
+
+
+def _sentence(parts: Sequence[_Largest], enough: Sequence[DataFrame]) -> str:
+    """Tell of each part the message in which it is largest, what is left over at most, and what there is none of."""
+    left = _largest(PARTS[-1], enough)
+    shares: dict[str, list[str]] = {}  # by message: each is named once
+    for one in (*parts, left):
+        shares.setdefault(_message(one.runs), []).append(f"{_LOOKS[one.part][0]} {100 * one.share.middle:.2g} %")
+    told = [f"{', '.join(some)} of {message}" for message, some in shares.items()]
+    none = " and ".join(_LOOKS[one.part][0] for one in parts if one.lacking)
+    told = [f"Each part of a message between processes, where it is largest: {'; '.join(told)}."]
+    return " ".join([*told, f"Less than {100 * _CLEAR:g} % of any for {none}."] if none else told)
+
+
+def _message(runs: DataFrame) -> str:
+    kind, size = str(runs["payload"].iloc[0]), in_words("_bytes", int(runs["size_bytes"].iloc[0]))
+    return f"{in_words('_s', float(runs['total_s'].median()))} with {_NAMES.get(kind, kind)} of {size}"
 
 
 EXPERIMENT = Experiment(

@@ -7,19 +7,20 @@ the other writes the value to a pipe.
 
 Both sides run on one core, unless asked otherwise: on several, the scheduler decides whether the other side is woken
 where the message is or on a core that has to wake up first, and the same pipe takes 5 us or 25. CPU time is that of
-both sides. On one core it is all that a message takes, and neighbours do not change it: so it decides the verdicts.
+both sides. On one core it is all that a message takes, if nobody else is there: it decides the verdicts, and a run
+counts if both sides had nine tenths of the core. What is in place was written once: a message says that it is there.
 """
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from math import exp, log
 from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.child.channels import IN_PLACE, MECHANISMS
-from labkit.child.exchange import exchange
-from labkit.child.payloads import PAYLOADS, payload
+from labkit.child.exchange import calls, exchange
+from labkit.child.payloads import PAYLOADS
+from labkit.child.payloads import payload as _value
 from labkit.model import LOOKS, Experiment, Verdict
 from labkit.units import in_words
 
@@ -34,12 +35,11 @@ if TYPE_CHECKING:
     from labkit.model import Json, Look, Machine
 
 _WINDOW_S = 0.02
-_CALLS = 2000  # between two looks at the clock
 _LEAST = 3  # runs: fewer give no interval worth showing
 _CLEAR = 1.25  # times as much: the border of a difference worth talking about
-_CHOICE = 3  # mechanisms: fewer are no choice
-_MECHANISMS_MOST = 4  # that can be told apart as lines
-_TO_THREADS = "times what threads need"
+_QUIET = 0.9  # of the time of a run: else others had the core
+_FLAT, _FAR = 2.0, 1000  # times as much: a border between growing and not, and a size that is far from another
+_CHOICE, _MECHANISMS_MOST, _TOLD_MOST = 3, 4, 2  # mechanisms to choose from, and as lines; comparisons in a sentence
 _PINNED, _FREE = "one core", "any core"
 _TALKING = ("threads", "processes")
 _BY_REFERENCE = ("Queue", "SimpleQueue")  # between threads
@@ -48,44 +48,20 @@ _MARKS = dict(zip(MECHANISMS, "osD^v<>P*", strict=True))
 
 def threads(*, mechanism: str, payload: str, size_bytes: int, placement: str) -> dict[str, Json]:
     """Send messages between two threads of one process."""
-    return _told("threads", mechanism, _value(payload, size_bytes), placement)
+    return exchange(mechanism, "threads", _value(payload, size_bytes), window_s=_WINDOW_S, pinned=placement == _PINNED)
 
 
 def processes(*, mechanism: str, payload: str, size_bytes: int, placement: str) -> dict[str, Json]:
     """Send messages between a process and its fork."""
-    return _told("processes", mechanism, _value(payload, size_bytes), placement)
+    return exchange(
+        mechanism, "processes", _value(payload, size_bytes), window_s=_WINDOW_S, pinned=placement == _PINNED
+    )
 
 
 def direct_call(*, mechanism: str, payload: str, size_bytes: int, placement: str) -> dict[str, Json]:
     """Call a function in the same thread: no message at all, whatever the mechanism and the placement."""
     del mechanism, placement
-    value = _value(payload, size_bytes)
-
-    def hand_over(given: object) -> object:
-        return given
-
-    calls, until_s = 0, time.perf_counter() + _WINDOW_S
-    began_s, cpu_s = time.perf_counter(), time.process_time()
-    while time.perf_counter() < until_s:
-        for _ in range(_CALLS):
-            hand_over(value)
-        calls += _CALLS
-    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
-    return {
-        "latency_s": took_s / calls / 2,
-        "cpu_per_message_s": cpu_s / calls / 2,
-        "switches_count": 0,
-        "bandwidth_bytes_per_s": size_bytes * calls / took_s,
-        "message_bytes": 0,
-        "messages_count": 2 * calls,
-    }
-
-
-def _told(between: str, mechanism: str, value: object, placement: str) -> dict[str, Json]:
-    return exchange(mechanism, between, value, window_s=_WINDOW_S, pinned=placement == _PINNED)
-
-
-_value = payload  # the arms have a parameter of that name
+    return calls(_value(payload, size_bytes), window_s=_WINDOW_S)
 
 
 class _Group(NamedTuple):
@@ -113,15 +89,14 @@ def draw(table: DataFrame, ax: Axes) -> None:
         return
     done = done.assign(latency_us=1e6 * done["latency_s"])
     sizes = sorted(int(size) for size in done["size_bytes"].unique())
-    kinds = [kind for kind in PAYLOADS if kind in set(done["payload"])]
-    pooled = ["payloads"] if len(kinds) > 1 and len(sizes) > 1 else []
-    artists.left_out(ax, artists.unfinished(table), pooled)
+    varied = [name for name in ("payload", "placement") if len(done[name].unique()) > 1]
+    by_rows = len(sizes) == len(varied) == 1
+    artists.left_out(ax, artists.unfinished(table), [] if by_rows else [f"{name}s" for name in varied])
     artists.log_axis(ax, ax.yaxis if len(sizes) > 1 else ax.xaxis, list(done["latency_us"]))
     if len(sizes) > 1:
         _draw_lines(_split(done), sizes, ax)
-    elif len(kinds) > 1:
-        ax.set(ylabel="payload")
-        artists.dots(ax, [_row(one, kind) for kind in kinds for one in _split(done[done["payload"] == kind])[:8]])
+    elif by_rows:
+        _draw_rows(done, varied[0], ax)
     else:
         ax.set(xlabel=f"time to hand {in_words('_bytes', sizes[0])} over (us)")
         _draw_pairs(_split(done), ax)
@@ -142,22 +117,46 @@ def _split(done: DataFrame) -> list[_Group]:
 def _row(one: _Group, label: str) -> artists.Row:
     from labkit import artists
 
-    middle_s = float(one.runs["latency_s"].median())
-    return artists.Row(
-        label, one.look, [float(us) for us in one.runs["latency_us"]], f"{in_words('_s', middle_s)}  {one.arm}"
-    )
+    text = f"{in_words('_s', float(one.runs['latency_s'].median()))}  {one.arm}"
+    return artists.Row(label, one.look, [float(us) for us in one.runs["latency_us"]], text)
+
+
+def _draw_rows(done: DataFrame, name: str, ax: Axes) -> None:
+    """Draw rows for each payload, or placement, of the first mechanism measured; the table holds the others."""
+    from labkit import artists
+
+    first, *others = (mechanism for mechanism in MECHANISMS if mechanism in set(done["mechanism"]))
+    if others:
+        artists.note(ax, f"shown: {first}; the table holds the other mechanisms")
+    shown = done[(done["mechanism"] == first) | ~done["arm"].isin(_TALKING)]
+    values = [value for value in EXPERIMENT.sweep[name] if value in set(shown[name])]
+    ax.set(ylabel=name)
+    artists.dots(ax, [_row(one, str(value)) for value in values for one in _split(shown[shown[name] == value])])
 
 
 def _draw_pairs(groups: Sequence[_Group], ax: Axes) -> None:
-    """Draw one line for each mechanism, with threads and processes on it."""
+    """Draw one line for each mechanism, with threads and processes on it, and say who wins where that is clear."""
     from labkit import artists
 
     rows: dict[str, list[artists.Row]] = {}
     for one in groups:
-        row = _row(one, one.mechanism)
-        rows.setdefault(one.mechanism, []).append(row._replace(text=f"{one.runs['latency_us'].median():.3g}"))
-    arms = [arm for arm in _TALKING if any(one.arm == arm for one in groups)]
+        row, middle = _row(one, one.mechanism), in_words("_s", float(one.runs["latency_s"].median()))
+        rows.setdefault(one.mechanism, []).append(row._replace(text=middle, hollow=one.arm == _TALKING[1]))
+    for one, other in pairwise(groups):
+        if one.mechanism == other.mechanism and (winner := _winner(one.runs, other.runs)):
+            last = rows[one.mechanism].pop()
+            rows[one.mechanism].append(last._replace(text=f"{last.text}   {winner} win"))
+    arms = dict.fromkeys(one.arm for one in groups if one.arm in _TALKING)
     artists.pairs(ax, rows, [(arm, LOOKS[EXPERIMENT.units[arm]]) for arm in arms])
+
+
+def _winner(threads: DataFrame, processes: DataFrame) -> str:
+    from labkit.intervals import ratio_interval
+
+    times = ratio_interval(*([float(us) for us in runs["latency_us"]] for runs in (processes, threads)))
+    if min(len(threads), len(processes)) < _LEAST:
+        return ""
+    return "threads" if times.low > _CLEAR else "processes" if times.high < 1 / _CLEAR else ""
 
 
 def _draw_lines(groups: Sequence[_Group], sizes: Sequence[int], ax: Axes) -> None:
@@ -168,30 +167,23 @@ def _draw_lines(groups: Sequence[_Group], sizes: Sequence[int], ax: Axes) -> Non
     shown = [one for one in groups if one.arm not in _TALKING or one.mechanism in names[:_MECHANISMS_MOST]]
     if len(names) > _MECHANISMS_MOST:
         artists.note(ax, f"shown: {', '.join(names[:_MECHANISMS_MOST])}; the table holds all {len(names)} mechanisms")
-    ax.set(xscale="log", xlabel="size of the message", ylabel="time to hand\none over (us)")
-    ax.set(xlim=(sizes[0] / 2, sizes[-1] * 2))
+    ax.set(xscale="log", xlim=(sizes[0] / 2, sizes[-1] * 2))
+    ax.set(xlabel="size of the message", ylabel="time to hand\none over (us)")
     ax.minorticks_off()
-    ax.set_xticks(
-        sizes[:: 1 + len(sizes) // 6], labels=[in_words("_bytes", size) for size in sizes][:: 1 + len(sizes) // 6]
-    )
-    several = len(names) > 1
-    artists.lines(
-        ax,
-        [
-            artists.Line(
-                f"{one.mechanism}, {one.arm}" if several and one.arm in _TALKING else one.arm,
-                one.look,
-                {
-                    float(str(size)): [float(us) for us in runs["latency_us"]]
-                    for size, runs in one.runs.groupby("size_bytes")
-                },
-            )
-            for one in shown
-        ],
-    )
-    crossing = _crossing(groups)
-    if crossing:
+    few = sizes[:: 1 + len(sizes) // 6]
+    ax.set_xticks(few, labels=[in_words("_bytes", size) for size in few])
+    artists.lines(ax, [_line(one, several=len(names) > 1) for one in shown])
+    if crossing := _crossing(groups):
         artists.border(ax, "x", *crossing)
+
+
+def _line(one: _Group, *, several: bool) -> artists.Line:
+    from labkit import artists
+
+    places = one.runs.groupby("size_bytes")["latency_us"]
+    points = {float(str(size)): [float(us) for us in values] for size, values in places}
+    label = f"{one.mechanism}, {one.arm}" if several and one.arm in _TALKING else one.arm
+    return artists.Line(label, one.look, points)
 
 
 def _crossing(groups: Sequence[_Group]) -> tuple[float, str] | None:
@@ -220,12 +212,9 @@ def expect(machine: Machine) -> list[str]:
         "A message that is copied takes longer the larger it is; one that is handed over by reference does not.",
         "All but bytes is serialized between processes, and that can cost more than the way itself.",
     ]
-    if machine.cores_count < 2:  # noqa: PLR2004 - a second core
-        told.append("With less than two cores both sides take turns on one: a large message is written, then read.")
-    room = machine.shared_memory_bytes
-    if room is None:
-        told.append("This system does not tell how much room there is for shared memory.")
-    elif room < 2 * max(EXPERIMENT.sweep["size_bytes"]):
+    if not machine.system.startswith("Linux"):
+        told.append("This system cannot keep both sides on one core: choose any core, or look at the recorded run.")
+    if (room := machine.shared_memory_bytes or 0) < 2 * max(EXPERIMENT.sweep["size_bytes"]):
         told.append(f"There are {in_words('_bytes', room)} for shared memory here: larger messages have no room there.")
     return told
 
@@ -241,107 +230,141 @@ class _Like(NamedTuple):
 
 
 class _Ratio(NamedTuple):
-    """How many times as much something takes, what that was, and how many runs stand behind it."""
+    """How many times as much something takes, what that was, and the runs behind it, by their index."""
 
     times: Interval
     words: str
-    runs_count: int
+    runs: frozenset[int]
 
 
 def _alike(table: DataFrame) -> list[_Like]:
     """List what was measured of both, on one core: elsewhere the scheduler decides more than the mechanism."""
-    done, found = table[(table["ending"] == "finished") & table["arm"].isin(_TALKING)], []
-    keys = ["size_bytes", "mechanism", "payload", "placement"]
-    for (size, mechanism, kind, placement), runs in done.groupby(keys) if len(done) else ():
+    done, found = _quiet(table), []
+    for (size, mechanism, kind), runs in done.groupby(["size_bytes", "mechanism", "payload"]) if len(done) else ():
         beside, apart = (runs[runs["arm"] == arm] for arm in _TALKING)
-        if min(len(beside), len(apart)) >= _LEAST and placement == _PINNED:
+        if min(len(beside), len(apart)) >= _LEAST:
             found.append(_Like(str(mechanism), str(kind), int(str(size)), beside, apart))
     return found
 
 
-def _ratio(words: str, above: DataFrame, below: DataFrame, column: str = "cpu_per_message_s") -> _Ratio:
+def _quiet(table: DataFrame) -> DataFrame:
+    """Leave out messages on any core, and runs in which others had the core: caches make CPU time dearer, too."""
+    done = table[(table["ending"] == "finished") & table["arm"].isin(_TALKING)]
+    if not len(done):
+        return done
+    return done[(done["placement"] == _PINNED) & (done["cpu_per_message_s"] > _QUIET * done["latency_s"])]
+
+
+def _ratio(words: str, above: DataFrame, below: DataFrame) -> _Ratio:
     """Compare two groups of runs; the words are followed by both medians, that of ``below`` first."""
     from labkit.intervals import ratio_interval
 
-    times = ratio_interval(*([float(value) for value in runs[column]] for runs in (above, below)))
-    medians = [in_words("_s", float(runs[column].median())) for runs in (below, above)]
-    return _Ratio(times, f"{words} {medians[0]} and {medians[1]}", len(above) + len(below))
+    times = ratio_interval(*([float(value) for value in runs["cpu_per_message_s"]] for runs in (above, below)))
+    medians = [in_words("_s", _cost(runs)) for runs in (below, above)]
+    return _Ratio(times, f"{words} {medians[0]} and {medians[1]}", frozenset([*above.index, *below.index]))
 
 
-def _largest(found: Sequence[_Like]) -> list[_Ratio]:
-    """Compare queues between processes with those between threads, which hand over references, at the largest size."""
-    queues = [one for one in found if one.mechanism in _BY_REFERENCE]
-    most = max((one.size for one in queues), default=0)
-    return [
-        _ratio(f"{one.mechanism}, {in_words('_bytes', most)} ({one.payload}):", one.processes, one.threads)
-        for one in queues
-        if one.size == most
-    ]
+def _cost(runs: DataFrame) -> float:
+    return float(runs["cpu_per_message_s"].median())
 
 
 def _judge_communication(table: DataFrame) -> Verdict:
-    """Judge whether processes pay for what threads get by reference: bytes decide, which need no serialization."""
-    found = [one for one in _alike(table) if one.payload == "bytes"]
-    subject = "CPU time to hand one over between threads and between processes"
-    return _by_the_least(_largest(found), subject, _TO_THREADS, "a queue and bytes")
+    """Judge whether processes pay for what threads get by reference: queues decide, at the largest size measured."""
+    queues = [one for one in _alike(table) if one.mechanism in _BY_REFERENCE]
+    most = max((one.size for one in queues), default=0)
+    ratios = [
+        _ratio(f"by {one.mechanism}, with {in_words('_bytes', most)} ({one.payload}),", one.processes, one.threads)
+        for one in queues
+        if one.size == most
+    ]
+    subject = "CPU time of one message, between threads and between processes"
+    return _by_the_least(table, ratios, subject, "times what threads need", "a queue")
 
 
 def _judge_immediate(table: DataFrame) -> Verdict:
-    """Judge whether a reference is there sooner than a pickled object; queues between processes pickle all."""
-    found = _alike(table)
-    objects = [one for one in found if one.payload != "bytes" and one.mechanism in _BY_REFERENCE]
-    subject = "CPU time to hand one over by reference and pickled"
-    return _by_the_least(_largest(objects or found), subject, _TO_THREADS, "a queue")
+    """Judge whether an object is there as soon however large it is, where threads share it; pickled it is not."""
+    objects = [one for one in _alike(table) if one.mechanism in _BY_REFERENCE and one.payload != "bytes"]
+    small, large = (pick(objects, key=lambda one: one.size, default=None) for pick in (min, max))
+    subject = "CPU time of one message with a small object and with a large one"
+    if small is None or large is None or small[:2] != large[:2] or large.size < _FAR * small.size:
+        return _open(table, subject, f"a queue, objects, and two sizes of which one is {_FAR:,} times the other")
+    sizes = " and ".join(in_words("_bytes", one.size) for one in (small, large))
+    beside = _ratio(f"{sizes} ({large.payload}) by {large.mechanism} between threads", large.threads, small.threads)
+    apart = _ratio("between processes, pickled,", large.processes, small.processes)
+    holds, fails = beside.times.high < _FLAT < apart.times.low, beside.times.low > _FLAT or apart.times.high < _FLAT
+    return Verdict(
+        outcome="holds" if holds else "does not hold" if fails else "too close to call",
+        sentence=f"{subject}: {beside.words}; {apart.words}.",
+        effect=beside.times.middle,
+        low=beside.times.low,
+        high=beside.times.high,
+        unit="times what the small one takes, between threads",
+        runs_count=len(beside.runs | apart.runs),
+        reason="" if holds or fails else f"an interval contains the border of {_FLAT:g}",
+    )
 
 
 def _judge_speed(table: DataFrame) -> Verdict:
-    """Judge whether threads are faster and use less CPU: the best way of each, at the smallest and the largest size."""
-    found = [one for one in _alike(table) if one.payload == "bytes"]
-    ratios, sizes = [], sorted({one.size for one in found})
-    for size in sorted({*sizes[:1], *sizes[-1:]}):
-        here = [one for one in found if one.size == size]
-        beside = min(here, key=lambda one: float(one.threads["latency_s"].median()))
-        apart = min(here, key=lambda one: float(one.processes["latency_s"].median()))
-        for column, what in (("latency_s", ""), ("cpu_per_message_s", "CPU time ")):
-            words = f"{in_words('_bytes', size)} through {beside.mechanism} and {apart.mechanism}: {what}"
-            ratios.append(_ratio(words.rstrip(), apart.processes, beside.threads, column))
-    return _by_the_least(ratios, "The fastest way between threads and that between processes", _TO_THREADS, "bytes")
+    """Judge whether threads are cheaper than processes: the best way of each, at the smallest and the largest size."""
+    choices = sorted(_choices(table).items())
+    ratios = []
+    for (size, kind), here in dict([*choices[:1], *choices[-1:]]).items():
+        beside, apart = min(here, key=lambda one: _cost(one.threads)), min(here, key=lambda one: _cost(one.processes))
+        words = f"{in_words('_bytes', size)} ({kind}) through {beside.mechanism} and {apart.mechanism}"
+        ratios.append(_ratio(words, apart.processes, beside.threads))
+    subject = "CPU time of one message by the best way, between threads and between processes"
+    return _by_the_least(table, ratios, subject, "times what threads need", f"{_CHOICE} mechanisms at the same size")
 
 
 def _judge_mechanisms(table: DataFrame) -> Verdict:
-    """Judge whether mechanisms differ between processes: the slowest beside the fastest, at each size."""
-    ratios, sizes = [], {(one.size, one.payload): one for one in _alike(table)}
-    for size, kind in sizes:
-        here = [one for one in _alike(table) if (one.size, one.payload) == (size, kind)]
-        if len(here) >= _CHOICE:
-            order = sorted(here, key=lambda one: float(one.processes["cpu_per_message_s"].median()))
-            words = f"{in_words('_bytes', size)} ({kind}) through {order[0].mechanism} and {order[-1].mechanism}:"
-            ratios.append(_ratio(words, order[-1].processes, order[0].processes))
-    return _by_the_least(
-        ratios,
-        "CPU time of the cheapest and of the dearest way between processes",
-        "times the cheapest",
-        "3 mechanisms",
-    )
+    """Judge whether mechanisms differ between processes: the dearest beside the cheapest, at each size."""
+    ratios = []
+    for (size, kind), here in _choices(table).items():
+        cheapest, *_, dearest = sorted(here, key=lambda one: _cost(one.processes))
+        words = f"{in_words('_bytes', size)} ({kind}) through {cheapest.mechanism} and {dearest.mechanism}"
+        ratios.append(_ratio(words, dearest.processes, cheapest.processes))
+    subject = "CPU time of one message between processes, by the cheapest way and by the dearest"
+    return _by_the_least(table, ratios, subject, "times the cheapest", f"{_CHOICE} mechanisms at the same size")
 
 
-def _by_the_least(ratios: Sequence[_Ratio], subject: str, unit: str, what: str) -> Verdict:
-    """Judge by where the difference is least: it holds if it is clear there, and so everywhere."""
+def _choices(table: DataFrame) -> dict[tuple[int, str], list[_Like]]:
+    """Group what was measured of both by size and payload, where there are enough mechanisms to choose from."""
+    found: dict[tuple[int, str], list[_Like]] = {}
+    for one in _alike(table):
+        found.setdefault((one.size, one.payload), []).append(one)
+    return {key: here for key, here in found.items() if len(here) >= _CHOICE}
+
+
+def _by_the_least(table: DataFrame, ratios: Sequence[_Ratio], subject: str, unit: str, what: str) -> Verdict:
+    """Judge by where the difference is least: it holds if it is clear there, and not if there is clearly none."""
     if not ratios:
-        reason = f"it takes {_LEAST} finished runs of threads and {_LEAST} of processes, with {what}"
-        return Verdict(outcome="cannot be measured here", sentence=f"{subject}: not measured yet.", reason=reason)
-    least = min(ratios, key=lambda one: one.times.low).times
-    clear, none = least.low > _CLEAR, any(one.times.high < _CLEAR for one in ratios)
+        return _open(table, subject, what)
+    order = sorted(ratios, key=lambda one: one.times.low)
+    least, against = order[0].times, min((one.times for one in ratios), key=lambda one: one.high)
+    clear, none = least.low > _CLEAR, against.high < _CLEAR
+    shown = against if none else least
+    told = "; ".join(one.words for one in (order if len(order) <= _TOLD_MOST else (order[0], order[-1])))
+    if len(order) > _TOLD_MOST:
+        told += f": the least and the largest of {len(order)} differences"
     return Verdict(
         outcome="holds" if clear else "does not hold" if none else "too close to call",
-        sentence=f"{subject}. {'; '.join(one.words for one in ratios)}.",
-        effect=least.middle,
-        low=least.low,
-        high=least.high,
+        sentence=f"{subject}: {told}.",
+        effect=shown.middle,
+        low=shown.low,
+        high=shown.high,
         unit=f"{unit}, where the difference is least",
-        runs_count=sum(one.runs_count for one in ratios),
+        runs_count=len(frozenset[int]().union(*(one.runs for one in ratios))),
         reason="" if clear or none else f"an interval contains the border of {_CLEAR}",
     )
+
+
+def _open(table: DataFrame, subject: str, what: str) -> Verdict:
+    """Say what is lacking, and how many runs do not count."""
+    done = table[(table["ending"] == "finished") & table["arm"].isin(_TALKING)]
+    reason = f"it takes {_LEAST} finished runs of threads and {_LEAST} of processes on one core, with {what}"
+    if loud := len(done) - len(_quiet(done)):
+        reason += f"; {loud} of {len(done)} runs do not count: on any core, or others had more than a tenth of theirs"
+    return Verdict(outcome="cannot be measured here", sentence=f"{subject}: not measured yet.", reason=reason)
 
 
 EXPERIMENT = Experiment(
@@ -361,7 +384,7 @@ EXPERIMENT = Experiment(
         "latency_s": "time to hand one message over: half of a round trip",
         "cpu_per_message_s": "CPU time of both sides for one message",
         "switches_count": "context switches of both sides for one message",
-        "bandwidth_bytes_per_s": "bytes handed over when messages go one way only",
+        "bandwidth_bytes_per_s": "size of what is handed over one way, per time; a reference moves none of it",
         "message_bytes": "size of the value as bytes",
         "messages_count": "messages sent",
     },

@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from labkit.child import yardsticks
-from labkit.child.channels import pipe
 from labkit.child.switching import bounce, one_core, sides
 from labkit.model import LOOKS, Experiment
 from labkit.units import in_words
@@ -67,7 +66,7 @@ def perf_processes(*, placement: str) -> dict[str, Json]:
 
 
 def _in_python(between: str, trips: int) -> Used:
-    with pipe() as there, pipe() as back, sides(between, {"ball": bounce(there, back, _DATA)}) as take:
+    with bounce(_DATA) as ball, sides(between, {"ball": ball}) as take:
         take("ball", _WARM_TRIPS)
         return take("ball", trips)
 

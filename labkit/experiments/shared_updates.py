@@ -155,12 +155,12 @@ def _judge_shared_state(table: DataFrame) -> Verdict:
     every, none = all(one.ratio.low > _CLEAR for one in found), all(one.ratio.high < _CLEAR for one in found)
     told = [
         f"of a {one.state} by {one.workers} workers {one.ratio.middle:.3g} times "
-        f"({' and '.join(in_words('_s', cost_s) for cost_s in one.cost_s)})"
+        f"({' and '.join(in_words('_s', cost_s) for cost_s in one.cost_s)}) the CPU time"
         for one in found
     ]
     return Verdict(
         outcome="holds" if every else "does not hold" if none else "too close to call",
-        sentence=f"An update takes processes, beside threads: {'; '.join(told)} the CPU time.",
+        sentence=f"Beside threads, an update by processes takes: {'; '.join(told)}.",
         effect=least.middle,
         low=least.low,
         high=least.high,

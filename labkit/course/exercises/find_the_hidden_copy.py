@@ -322,7 +322,7 @@ def checksums(block, parts):
             source=_COUNT,
             count="count_bytes",
             columns=("line", "times it allocated", "bytes in all"),
-            said="Three calls were tried, and the one on 1 MiB made no copy, at any line.",
+            said="Three calls were tried, and the one on 1 MiB made no copy in Python's memory, at any line.",
             judge=_judge,
         ),
     ),
