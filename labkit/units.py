@@ -20,7 +20,7 @@ def in_words(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if name.endswith("_per_s"):
-        return f"{value:,.0f} per s" if abs(value) >= _WHOLE else f"{value:.3g} per s"
+        return _rate(value, bytes_=name.endswith("_bytes_per_s"))
     if name.endswith("_cores"):
         return f"{value:.2f} cores"
     if name.endswith("_ratio"):
@@ -28,6 +28,12 @@ def in_words(name: str, value: object) -> str:
     if name.endswith(("_ns", "_s")):
         return _scaled(value / 1e9 if name.endswith("_ns") else value, _TIMES, "s")
     return _scaled(value, _SIZES, "B") if name.endswith("_bytes") else _plain(value)
+
+
+def _rate(value: float, *, bytes_: bool) -> str:
+    if bytes_:
+        return f"{_scaled(value, _SIZES, 'B')} per s"
+    return f"{value:,.0f} per s" if abs(value) >= _WHOLE else f"{value:.3g} per s"
 
 
 def _plain(value: float) -> str:

@@ -86,7 +86,7 @@ def costs_as(*costs, **values):
 USUAL_COSTS = (  # about what was measured on several machines
     {"pipe": 5e-6, "Queue": 22e-6, "memory in place": 5.2e-6},
     {"pipe": 1.3e-3, "Queue": 7e-3, "memory in place": 5e-6},
-    {"pipe": 9e-4, "Queue": 1e-5, "memory in place": "only bytes and arrays can be used where they lie"},
+    {"pipe": 9e-4, "Queue": 1e-5, "memory in place": "memory in place carries only bytes and arrays"},
 )
 
 

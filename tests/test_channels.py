@@ -71,7 +71,7 @@ def test_no_message_is_lost_doubled_reordered_or_changed(mechanism):
     kinds = ("bytes", "array") if mechanism == IN_PLACE else workers.KINDS
     pairs = sum(size <= workers.MOST[kind] for kind in kinds for size in workers.SIZES)
     assert pairs >= (20 if mechanism == IN_PLACE else 30)
-    said = "NotHere: only bytes and arrays can be used where they lie, and this is a "
+    said = "NotHere: memory in place carries only bytes and arrays, and this is a "
     refused = [said + name for name in ("int", "list") if mechanism == IN_PLACE]
     told = {"count": pairs * len(workers.ORDERS) * workers.ROW, "refused": refused}
     assert found == dict.fromkeys(BETWEEN, told)
@@ -296,7 +296,7 @@ def test_what_cannot_be_had_is_said_and_nothing_is_left():
     assert told.pop("no pickle") == "TypeError: cannot pickle '_thread.lock' object"
     assert told.pop("long list").startswith("NotHere: a list of dicts of 8,388,609 bytes takes more memory than a run")
     for between in BETWEEN:
-        said = "NotHere: only bytes and arrays can be used where they lie, and this is a list"
+        said = "NotHere: memory in place carries only bytes and arrays, and this is a list"
         assert told.pop(f"a list in place, {between}") == said
         assert "does not fit into the" in told.pop(f"too long, {between}")
     assert told == {}

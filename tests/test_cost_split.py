@@ -166,7 +166,7 @@ SMALL = made((20, 0, 20, 40), size_bytes=8)
 @pytest.mark.parametrize(
     ("runs", "outcome", "words"),
     [
-        (made((80, 10, 2, 2)), "holds", "serialization 80 % of 1 ms with a list of dicts of 64 KiB; copy 10 % of"),
+        (made((80, 10, 2, 2)), "holds", "serialization 80 %, copy 10 %, kernel transition 2 %"),
         (made((80, 10, 2, 1), payload="bytes"), "cannot be measured here", "not measured yet."),
         (made((80, 10, 2, 1), arm="threads"), "cannot be measured here", "not measured yet."),
         (made((80, 10, 2, 1), runs=2), "cannot be measured here", "not measured yet."),
@@ -178,15 +178,15 @@ SMALL = made((20, 0, 20, 40), size_bytes=8)
         (
             SMALL + made((80, 10, 2, 0.1)),
             "holds",
-            "copy 10 % of 1 ms with a list of dicts of 64 KiB; kernel transition 20",
+            "copy 10 % of 1 ms with a list of dicts of 64 KiB; kernel transition 20 %",
         ),
         (
             SMALL + made((80, 10, 2, 0.1)),
             "holds",
-            "context switch 40 % of 1 ms with a list of dicts of 8 B; left over 20",
+            "context switch 40 %, left over 20 % of 1 ms with a list of dicts of 8 B",
         ),
         (SMALL + made((80, 10, 2, 1), runs=1), "does not hold", "Less than 1 % of any for copy."),
-        (SMALL + made((0, 50, 2, 1), payload="bytes"), "holds", "copy 50 % of 1 ms with bytes of 64 KiB"),
+        (SMALL + made((0, 50, 2, 1), payload="bytes"), "holds", "copy 50 %, left over 47 % of 1 ms with bytes"),
         (SMALL + made((20, 1.5, 20, 40), spread=1), "too close to call", "copy 1.5 %"),
         (made((30, 30, 5, 15), payload="array") + made((1, 1, 1, 1), payload="int"), "holds", "an array of 64 KiB"),
     ],

@@ -114,7 +114,7 @@ def test_an_unknown_word_is_refused_with_those_there_are(name):
 def test_what_cannot_lie_in_memory_in_place_is_a_run_that_says_so(payload):
     done = run(trial("processes", mechanism="memory in place", payload=payload))
     assert done.ending is Ending.UNAVAILABLE
-    assert "only bytes and arrays can be used where they lie" in done.reason
+    assert "memory in place carries only bytes and arrays" in done.reason
     assert done.receipt.clean
 
 
@@ -244,11 +244,11 @@ def test_the_size_from_which_threads_win_is_marked():
     flat = [both(1e-5, 1.0, mechanism="Queue", size_bytes=size) for size in (8, 1024, MIB)]
     grows = [both(2e-6 * (1 + size / 512), 2e-6 * (1 + size / 512), size_bytes=size) for size in (8, 1024, MIB)]
     texts, places = drawn(*flat, *grows)
-    assert "from here Queue of threads beats pipe of processes" in texts
-    assert any(1024 < place < 8192 for place in places)
-    assert not [text for text in drawn(*flat)[0] if text.startswith("from here")]
+    assert "from 1 MiB on Queue of threads beats pipe of processes" in texts
+    assert MIB in places
+    assert not [text for text in drawn(*flat)[0] if text.startswith("from ")]
     slow = [both(1.0, 1.0, size_bytes=size) for size in (8, MIB)]
-    assert not [text for text in drawn(*flat, *slow)[0] if text.startswith("from here")]
+    assert not [text for text in drawn(*flat, *slow)[0] if text.startswith("from ")]
 
 
 def test_threads_and_processes_share_the_marker_of_their_mechanism_and_no_other():
@@ -273,10 +273,10 @@ def test_many_mechanisms_at_many_sizes_say_which_are_shown():
         ("small-message", made(9e-6, mechanism="Queue") + made(5e-6, arm="processes"), 1),
         ("small-message", made(5e-6, mechanism="Queue") + made(5e-6, arm="processes"), 2),
         ("small-message", made(5e-6, mechanism="Queue") + made(5e-6, arm="processes", placement="any core"), None),
-        ("large-message", objects(1e-5, 1e-5, 8 * MIB), 0),
-        ("large-message", objects(1e-5, 1e-4, 8 * MIB), 1),
-        ("large-message", objects(1e-5, 1e-2, 8 * MIB), 2),
-        ("large-message", objects(1e-5, 1e-2, MIB), None),
+        ("large-message", objects(1e-5, 1e-5, MIB), 0),
+        ("large-message", objects(1e-5, 1e-4, MIB), 1),
+        ("large-message", objects(1e-5, 1e-2, MIB), 2),
+        ("large-message", objects(1e-5, 1e-2, 8 * MIB), None),
     ],
 )
 def test_a_prediction_is_compared_with_what_came_out(name, runs, answer):

@@ -302,7 +302,7 @@ def _pointing(held: ExitStack, signal: _Files, memory: memoryview) -> End:
         old = value is known[0] or value is known[1]
         if not old:
             if not isinstance(value, (bytes, memoryview)):
-                raise NotHere(f"only bytes and arrays can be used where they lie, and this is a {type(value).__name__}")
+                raise NotHere(f"memory in place carries only bytes and arrays, and this is a {type(value).__name__}")
             _put(memory, value)
             known[0] = value
         _tell(signal.write, len(value), plain=old)

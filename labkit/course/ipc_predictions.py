@@ -41,7 +41,7 @@ def _small(table: DataFrame) -> Came | None:
 
 
 def _large(table: DataFrame) -> Came | None:
-    beside, apart = (_message(table, arm, "Queue", "array", 8 << 20) for arm in ("threads", "processes"))
+    beside, apart = (_message(table, arm, "Queue", "array", 1 << 20) for arm in ("threads", "processes"))
     if beside is None or apart is None:
         return None
     ratio = apart / beside

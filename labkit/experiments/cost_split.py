@@ -261,7 +261,10 @@ def _largest(part: str, enough: Sequence[DataFrame]) -> _Largest:
 def _sentence(parts: Sequence[_Largest], enough: Sequence[DataFrame]) -> str:
     """Tell of each part the message in which it is largest, what is left over at most, and what there is none of."""
     left = _largest(PARTS[-1], enough)
-    told = [f"{_LOOKS[one.part][0]} {100 * one.share.middle:.2g} % of {_message(one.runs)}" for one in (*parts, left)]
+    shares: dict[str, list[str]] = {}
+    for one in (*parts, left):
+        shares.setdefault(_message(one.runs), []).append(f"{_LOOKS[one.part][0]} {100 * one.share.middle:.2g} %")
+    told = [f"{', '.join(some)} of {message}" for message, some in shares.items()]
     none = " and ".join(_LOOKS[one.part][0] for one in parts if one.lacking)
     told = [f"Each part of a message between processes, where it is largest: {'; '.join(told)}."]
     return " ".join([*told, f"Less than {100 * _CLEAR:g} % of any for {none}."] if none else told)
