@@ -471,7 +471,7 @@ def test_messages_block_each_other_are_counted_and_cannot_carry_all(desk):
 
 def ended_at_its_deadline(desk, cell):
     """Read where both ends send and nobody reads, after the run was ended."""
-    line = 1 + exchanged().splitlines().index("    ours.send(report)")
+    line = 1 + exchanged().splitlines().index("    ours.send(bytes(1_000_000))")
     stood = f"thread MainThread waits for the connection ours, line {line} of cell"
     cell.get_by_text(f"The run of reports ran past its deadline of 5 s and was ended: {stood}").wait_for(
         timeout=LIMIT_MS

@@ -32,7 +32,11 @@ TRIPS = 8000  # so many that the start of a program, which varies, hardly counts
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="not on this system: it keeps no core")
 
 # Takes the words of `perf bench sched pipe`, prints what that prints, and makes a context switch for each message.
-PLAYER = """#!{python} -IS
+# A line for both the shell and Python: what follows #! may hold no space, and the path of a checkout may.
+EXEC = '#!/bin/sh\n"exec" "{python}" "-IS" "$0" "$@"\n'
+PLAYER = (
+    EXEC
+    + """
 import os, sys
 loops = int(sys.argv[-1])
 (a, b), (c, d) = os.pipe(), os.pipe()
@@ -48,6 +52,7 @@ os.wait()
 print("# Running 'sched/pipe' benchmark:")
 open({seen!r}, "a").write(" ".join(sys.argv[1:]) + chr(10))
 """
+)
 COMPILER = """#!/bin/sh
 while [ "$1" != -o ]; do shift; done
 cp {player} "$2"
@@ -139,7 +144,7 @@ def test_a_tool_that_only_prints_is_no_yardstick(tools):
 
 
 def test_a_tool_that_hangs_ends_the_run_and_leaves_nothing(tools, monkeypatch):
-    tools("perf", f"#!{sys.executable} -IS\nimport time\ntime.sleep(60)\n")
+    tools("perf", EXEC.format(python=sys.executable) + "import time\ntime.sleep(60)\n")
     monkeypatch.setattr(yardsticks, "_PATIENCE_S", 0.2)
     with pytest.raises(NotHere, match=r"perf takes longer than 0\.2 s"):
         perf("threads", TRIPS)

@@ -29,7 +29,9 @@ def test_every_arm_hands_over_on_every_interpreter(found):
     results = call(calls, found.path)
     for result in results:
         assert list(result) == list(COST.columns)
-        assert all(value >= 0 for value in result.values())
+        memory = "uss_per_worker_bytes"  # a difference of two readings: what else is given back may be more
+        assert result[memory] > -(1 << 20)
+        assert all(value >= 0 for name, value in result.items() if name != memory), result
         assert 3 <= result["handed_count"] <= 200
     costs = {arm: [one["handover_cpu_s"] for one in results[2 * n : 2 * n + 2]] for n, arm in enumerate(arms)}
     # CPU times, and ratios of 100 and more wherever this was tried: other load hardly matters.
