@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Sequence[int]], list[int]]
 
-__all__ = ["ITEMS_MOST", "by_calls", "by_messages", "prices"]
+__all__ = ["ITEMS_MOST", "asker", "by_calls", "by_messages", "prices"]
 
 ITEMS_MOST = 4096
 _PRICES = {item: 3 * item + 1 for item in range(ITEMS_MOST)}
@@ -37,6 +37,16 @@ _MECHANISMS = {"threads": "SimpleQueue", "processes": "pipe"}  # the plainest of
 def prices(items: Sequence[int]) -> list[int]:
     """Tell the price of each item, a number from 0 to `ITEMS_MOST` - 1."""
     return [_PRICES[item] for item in items]
+
+
+def asker(near: End) -> Ask:
+    """Return a function that asks whoever holds the other end of a channel for prices."""
+
+    def ask(items: Sequence[int]) -> list[int]:
+        near.send(items)
+        return near.receive()  # type: ignore[no-any-return]  # whoever is asked sends what `prices` returned
+
+    return ask
 
 
 def by_calls(messages: int, batch: int, *, window_s: float) -> dict[str, Json]:
@@ -68,12 +78,7 @@ def by_messages(between: str, messages: int, batch: int, *, window_s: float) -> 
     """
     held = connect(_MECHANISMS[between], between=between, room_bytes=0)
     with held as (near, far), on_one_core(), _beside(between, near, far) as partner:
-
-        def ask(items: Sequence[int]) -> list[int]:
-            near.send(items)
-            return near.receive()  # type: ignore[no-any-return]  # `_serve` sends what `prices` returned
-
-        service = _Service(ask, partial(_serving, partner), partial(_cpu_s, partner, between))
+        service = _Service(asker(near), partial(_serving, partner), partial(_cpu_s, partner, between))
         return _measured(service, messages, batch, window_s)
 
 

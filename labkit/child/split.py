@@ -36,7 +36,6 @@ __all__ = ["PARTS", "Parts", "split"]
 
 _ROUND_S = 0.002  # of each part in a round, at most twice that; once at least, whatever it takes
 _ROUNDS_LEAST, _ROUNDS_MOST, _ROUNDS_S = 3, 7, 0.1
-_MARGIN_BYTES = 256  # what pickle may add
 _PIPE_BYTES = 4096  # the smallest pipe of any Linux
 
 PARTS = ("serialization_s", "copy_s", "transition_s", "switch_s", "left_over_s")
@@ -77,10 +76,9 @@ def split(between: str, value: Any) -> Parts:
         NotHere: If this system cannot keep both sides on one core, or does not count system calls and switches.
     """
     data = packed(value)
-    room_bytes = len(data) + _MARGIN_BYTES
     with (
         one_core(),
-        connect("pipe", between=between, room_bytes=room_bytes) as (near, far),
+        connect("pipe", between=between, room_bytes=0) as (near, far),
         bounce(b"x") as byte,
         pipe() as alone,
     ):

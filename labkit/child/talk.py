@@ -1,8 +1,8 @@
 """Pairs that talk all the time: one asks for the price of one item, the other tells it. Rule: both sides are measured.
 
 All pairs begin together, and ask until a common moment. No process holds an end of another: a side that is killed is
-seen at once. CPU time and the time in the run queue are those of all threads
-that a side has: a `multiprocessing.Queue` sends from a thread of its own.
+seen at once. CPU time and the time in the run queue are those of all threads that a side has: a `multiprocessing.Queue`
+sends from a thread of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from labkit.child.channels import connect
 from labkit.child.clocks import thread_clock
 from labkit.child.partner import beside
-from labkit.child.service import prices
+from labkit.child.service import asker, prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,11 +103,7 @@ def _side(side: Callable[[Callable[[], int]], Side], order: Callable[[], Json], 
 
 def _ask(near: End, clocks: Callable[[], tuple[float, float]], wait: Callable[[], int]) -> Side:
     """Ask until the round ends; then say so."""
-
-    def ask(items: Sequence[int]) -> list[int]:
-        near.send(items)
-        return near.receive()  # type: ignore[no-any-return]  # `_tell` sends what `prices` returned
-
+    ask = asker(near)
     warm = ask([0])
     try:
         side = _ask_until(wait(), ask, clocks)

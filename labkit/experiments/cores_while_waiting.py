@@ -232,14 +232,14 @@ def _in_cores(count: float) -> str:
 
 def _why_low(best: _Found, *, holds: bool) -> str:
     """Say what the share of a pair that takes turns is due to: how many cores there are, or how little it uses."""
-    turns, machine = best.of_one(), f"this machine has {_in_cores(best.usable)}"
-    told = f"of the {'one core' if best.usable >= 1 else machine[len('this machine has ') :]} that the pair could use"
-    told = f"{told} at once, as its sides take turns, it used {100 * turns.middle:.0f} % by {best.mechanism}."
+    turns, most = best.of_one(), "one core" if best.usable >= 1 else _in_cores(best.usable)
+    told = f"of the {most} that the pair could use at once, as its sides take turns, it used"
+    told = f"{told} {100 * turns.middle:.0f} % by {best.mechanism}."
     if not holds:
         return told[0].upper() + told[1:]
     if turns.high < _LOW:
         return f"That is low on any machine: {told}"
-    return f"That is low because {machine}; {told}"
+    return f"That is low because this machine has {_in_cores(best.usable)}; {told}"
 
 
 def _why_open(best: _Found) -> str:
